@@ -1,0 +1,1 @@
+"""hgx: run one language model on all the machines you own."""

@@ -1,0 +1,1 @@
+"""Domain types: frozen, strict values and nothing else."""

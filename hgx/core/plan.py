@@ -1,0 +1,120 @@
+"""The plan document: a placement with its prediction and its proof."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hgx.core.base import Bytes, Document, Seconds, Strict
+
+Objective = Literal["latency", "throughput"]
+"""latency: ttft_s + output_tokens · tpot_s. throughput: the slowest stage's seconds per token."""
+
+Status = Literal["optimal", "feasible", "infeasible"]
+
+
+class ModelSummary(Strict):
+    """The model a plan is for."""
+
+    path: str
+    architecture: str
+    name: str | None
+    parameters: int
+    file_bytes: Bytes
+    n_block: int
+    n_embd: int
+    n_vocab: int
+
+
+class Predicted(Strict):
+    """What the plan promises. Under throughput, ``tokens_per_s`` counts all streams together."""
+
+    ttft_s: Seconds
+    tpot_s: Seconds
+    tokens_per_s: Seconds
+
+
+class Bound(Strict):
+    """The proof: no placement can have an objective below ``value`` seconds.
+
+    ``gap`` is (objective - value) / objective, in 0..1; 0 when the plan is proven optimal.
+    """
+
+    value: Seconds
+    gap: Seconds
+
+
+class SolverReport(Strict):
+    """Which solver answered, how long it took, and how many search states it opened."""
+
+    name: str
+    elapsed_s: Seconds
+    nodes: int
+
+
+class StageMemory(Strict):
+    """Bytes a stage takes on its device; ``capacity_bytes`` is what it may take."""
+
+    weights_bytes: Bytes
+    kv_bytes: Bytes
+    compute_bytes: Bytes
+    total_bytes: Bytes
+    capacity_bytes: Bytes
+
+
+class Stage(Strict):
+    """A run of consecutive blocks on one device, ends included.
+
+    ``seconds_per_token`` is its share of ``tpot_s``: arithmetic, memory reads and network.
+    """
+
+    device: str
+    first_block: int
+    last_block: int
+    output_head: bool
+    memory: StageMemory
+    seconds_per_token: Seconds
+
+
+class HostMemory(Strict):
+    """Bytes in the coordinator's RAM beside its stages; capacity is null where unknown."""
+
+    weights_bytes: Bytes
+    kv_bytes: Bytes
+    compute_bytes: Bytes
+    total_bytes: Bytes
+    capacity_bytes: Bytes | None
+
+
+class Host(Strict):
+    """The coordinator: token embedding and host buffers live there, traffic goes through it."""
+
+    node: str
+    memory: HostMemory
+
+
+class DeviceScore(Strict):
+    """A device judged in 0..1 per aspect, and the weighted sum the greedy solver orders by."""
+
+    device: str
+    compute: float
+    memory: float
+    bandwidth: float
+    network: float
+    thermal: float
+    total: float
+
+
+class Plan(Document):
+    """Which blocks go on which device, what that will do, and how good it is proven to be."""
+
+    version: Literal[1] = 1
+    model: ModelSummary
+    objective: Objective
+    status: Status
+    predicted: Predicted | None
+    bound: Bound | None
+    solver: SolverReport
+    stages: tuple[Stage, ...]
+    host: Host | None
+    scores: tuple[DeviceScore, ...]
+    why: tuple[str, ...]

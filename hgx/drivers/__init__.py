@@ -1,0 +1,1 @@
+"""Device drivers: one file each, named after its backend."""

@@ -1,0 +1,1 @@
+"""Inference engines, each run in a process of its own."""

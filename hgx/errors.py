@@ -1,0 +1,95 @@
+"""The errors a user can meet, each with the exit code of its class.
+
+Every error is one sentence that says what is wrong, where, and what to do. The command line
+prints exactly that sentence and exits with ``exit_code``; docs/exit-codes.md lists the codes.
+
+    HgxError                      1  something hgx did not foresee, worth a report
+    |-- ModelError                3  a model file is missing, damaged or of an unknown kind
+    |-- RegistryError             4  a registry file is missing, damaged or contradicts itself
+    |-- Infeasible                5  no placement satisfies the constraints, or a given one breaks one
+    |-- EngineError               6  the engine did not start, stopped, or refused
+    |-- Unavailable               7  a runtime, driver or package is not there
+    |-- StorageError              8  a file could not be read or written: disk full, permissions
+    `-- OutOfTime                 9  the time limit ended the work before there was any answer
+
+Wrong usage of the command line exits with 2, an interrupt with 130.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HgxError(Exception):
+    """Root of the tree: one clear sentence for the user, and an exit code.
+
+    Args:
+        message: What is wrong, where, and what to do; one line.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ModelError(HgxError):
+    """A model file is missing, truncated, not GGUF, or of an architecture hgx does not know."""
+
+    exit_code = 3
+
+
+class RegistryError(HgxError):
+    """A registry file is missing, not valid JSON, or contradicts itself."""
+
+    exit_code = 4
+
+
+class Infeasible(HgxError):
+    """No placement satisfies the constraints, or a given placement breaks one.
+
+    Args:
+        message: One sentence: the constraint that fails, by how much, and what would cure it.
+        cures: Changes, one sentence each, that would make it feasible.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, cures: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.cures = cures
+
+
+class EngineError(HgxError):
+    """The inference engine did not start, stopped by itself, or refused a request."""
+
+    exit_code = 6
+
+
+class Unavailable(HgxError):
+    """Something optional is not there: a runtime, a driver, a package.
+
+    Args:
+        reason: What is missing, as a user would recognise it.
+        remedy: What to do about it, in the imperative.
+    """
+
+    exit_code = 7
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}: {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class StorageError(HgxError):
+    """A file of hgx's own could not be read or written: disk full, permissions, a stale lock."""
+
+    exit_code = 8
+
+
+class OutOfTime(HgxError):
+    """The time limit ended a search before it had any answer; "impossible" was not shown."""
+
+    exit_code = 9

@@ -1,0 +1,1 @@
+"""GGUF files: the header, what each architecture means, and the memory it takes."""

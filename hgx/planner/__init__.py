@@ -1,0 +1,1 @@
+"""Placement: a problem of plain numbers, a search with a proof, a plan."""

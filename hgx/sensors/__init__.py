@@ -1,0 +1,1 @@
+"""Readings of hardware: null where unknown."""

@@ -1,0 +1,1 @@
+"""The HTTP side: a gateway in front of the engine."""

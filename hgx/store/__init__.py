@@ -1,0 +1,1 @@
+"""Files that hgx keeps: its home and the registry."""
