@@ -6,7 +6,7 @@ prints exactly that sentence and exits with ``exit_code``; docs/exit-codes.md li
     HgxError                      1  something hgx did not foresee, worth a report
     |-- ModelError                3  a model file is missing, damaged or of an unknown kind
     |-- RegistryError             4  a registry file is missing, damaged or contradicts itself
-    |-- Infeasible                5  no placement satisfies the constraints, or a given one breaks one
+    |-- Infeasible                5  no placement satisfies the constraints, or this one does not
     |-- EngineError               6  the engine did not start, stopped, or refused
     |-- Unavailable               7  a runtime, driver or package is not there
     |-- StorageError              8  a file could not be read or written: disk full, permissions

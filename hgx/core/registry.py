@@ -91,19 +91,6 @@ class Registry(Document):
                     raise ValueError(msg + "which is not in nodes")
         return self
 
-    def link(self, source: str, target: str) -> Link | None:
-        """Return the link from one node to another, or its other direction if only that is known.
-
-        Args:
-            source: Id of the node that sends.
-            target: Id of the node that receives.
-        """
-        return self._links.get((source, target)) or self._links.get((target, source))
-
-    @property
-    def _links(self) -> dict[tuple[str, str], Link]:
-        return {(link.source, link.target): link for link in self.links}
-
 
 def _no_duplicates(what: str, names: Iterable[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]

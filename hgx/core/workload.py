@@ -36,6 +36,7 @@ class Block(Strict):
             attention over the context (2 per active weight).
         attention_flops: Floating point operations per token and per token of context.
         kv: What it keeps per token.
+        scratch: Elements of four bytes that its intermediate results take per token at once.
     """
 
     weight_bytes: dict[str, Bytes]
@@ -44,6 +45,7 @@ class Block(Strict):
     flops_per_token: Seconds = 0.0
     attention_flops: Seconds = 0.0
     kv: KvShape = KvShape()
+    scratch: int = 0
 
     @property
     def total_weight_bytes(self) -> int:

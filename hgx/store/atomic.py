@@ -1,0 +1,86 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from hgx.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space on that disk, or choose another place",
+    errno.EDQUOT: "free some of your quota, or choose another place",
+    errno.ENOENT: "create the directory first",
+    errno.ENOTDIR: "choose a directory, not a file",
+    errno.EEXIST: "choose a directory, not a file",
+}
+# Windows refuses to replace a file while someone reads it; readers are quick. Unverified there.
+_REPLACE_ATTEMPTS = 20 if os.name == "nt" else 1
+_REPLACE_PAUSE_S = 0.05
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Put text into a file so that a reader sees the old content or the new, never a part.
+
+    The text goes to a temporary file in the same directory, is forced to disk, and then takes
+    the place of the file. Permissions of an existing file stay; a symbolic link stays a link.
+
+    Args:
+        path: The file to write. Its directory must exist.
+        text: The whole content.
+
+    Raises:
+        StorageError: The disk is full or the place is not writable; the file is as it was.
+    """
+    try:
+        target = path.resolve()
+        temporary = target.with_name(f".hgx-{secrets.token_hex(8)}.tmp")
+        try:
+            with temporary.open("xb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                shutil.copymode(target, temporary)
+            _replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error("write", path, error) from error
+
+
+def storage_error(verb: str, path: Path, error: OSError) -> StorageError:
+    """Say in one sentence which file could not be used, why, and what to do.
+
+    Args:
+        verb: What was tried, in the infinitive: read, write, create.
+        path: The file or directory.
+        error: What the system said.
+    """
+    reason = (error.strerror or str(error)).lower()
+    remedy = _REMEDIES.get(error.errno or 0, "check its permissions, or choose another place")
+    return StorageError(f"could not {verb} {shown_path(path)}: {reason}: {remedy}")
+
+
+def shown_path(path: Path) -> str:
+    """Write a path on one line, whatever characters its name has."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    for _ in range(_REPLACE_ATTEMPTS - 1):
+        try:
+            temporary.replace(target)
+        except PermissionError:
+            time.sleep(_REPLACE_PAUSE_S)
+        else:
+            return
+    temporary.replace(target)

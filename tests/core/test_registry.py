@@ -1,0 +1,34 @@
+"""The registry document: links, usable memory, consistency."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from hgx.core.registry import Device, Registry
+
+def device(total: int, free: int | None) -> Device:
+    """Make a device with so much memory."""
+    return Device(
+        id="a/cpu:0",
+        node="a",
+        backend="cpu",
+        memory_total_bytes=total,
+        memory_free_bytes=free,
+        memory_bandwidth_bytes_per_s=1.0,
+        compute_flops_per_s=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "usable"), [(8, None, 8), (8, 3, 3), (8, 9, 8), (8, 0, 0)]
+)
+def test_usable_memory(total: int, free: int | None, usable: int) -> None:
+    """Usable is what is free, never more than there is, and all of it where that is unknown."""
+    assert device(total, free).usable_bytes == usable
+
+
+def test_document_is_frozen() -> None:
+    """A registry cannot be changed in place."""
+    with pytest.raises(ValidationError, match="frozen"):
+        Registry().nodes = ()  # pyright: ignore[reportAttributeAccessIssue] - the point
