@@ -1,0 +1,63 @@
+"""NVML in a process of its own, whatever becomes of that process."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from hgx.sensors.nvml import Card
+from hgx.sensors.nvml_probe import probe_cards
+
+
+def python(code: str) -> tuple[str, ...]:
+    """Return the command that runs a line of Python."""
+    return (sys.executable, "-S", "-c", code)
+
+
+def test_answer_comes_through() -> None:
+    """Cards and reasons that the process prints are what the probe returns."""
+    answer = {
+        "cards": [{"index": 3, "name": "x", "throttles": ["power cap"], "power_w": 5}],
+        "missing": [["lost", "find it"]],
+    }
+    cards, (missing,) = probe_cards(command=python(f"print({json.dumps(answer)!r})"))
+    assert cards == (Card(3, name="x", throttles=("power cap",), power_w=5),)
+    assert (missing.reason, missing.remedy) == ("lost", "find it")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import os; os.abort()", "reading NVML ended with status "),
+        ("raise SystemExit(3)", "reading NVML ended with status 3"),
+        ("print('hello')", "reading NVML gave no usable answer"),
+        ("print('{}')", "reading NVML gave no usable answer"),
+        ("", "reading NVML gave no usable answer"),
+    ],
+)
+def test_process_fails(code: str, reason: str) -> None:
+    """A library that crashes or talks nonsense costs its cards only."""
+    cards, (missing,) = probe_cards(command=python(code))
+    assert cards == ()
+    assert missing.reason.startswith(reason)
+    assert "nvidia-smi" in missing.remedy
+
+
+def test_process_hangs() -> None:
+    """A library that hangs is given up."""
+    cards, (missing,) = probe_cards(0.2, python("import time; time.sleep(60)"))
+    assert (cards, missing.reason) == ((), "NVML did not answer in 0.2 s")
+
+
+def test_process_cannot_start() -> None:
+    """A program that is not there is a reason."""
+    cards, (missing,) = probe_cards(command=("no-such-program-of-hgx",))
+    assert (cards, missing.reason.split(":")[0]) == ((), "reading NVML could not start")
+
+
+def test_this_machine() -> None:
+    """On any machine the real probe returns cards or a reason why there are none."""
+    survey = probe_cards()
+    assert survey.cards or survey.missing
