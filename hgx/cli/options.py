@@ -1,0 +1,67 @@
+"""Options that more than one subcommand has, and the settings they add up to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for the whole command.
+
+    Attributes:
+        home: Directory given with ``--home`` or HGX_HOME, or null for the user's data directory.
+        quiet: Whether to leave out everything but results and errors.
+    """
+
+    home: Path | None = None
+    quiet: bool = False
+
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Where everything hgx keeps lives; else HGX_HOME, else the user's data directory.",
+    ),
+]
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
+
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A GGUF file, or demo for the demo model.")
+]
+
+DevicesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--devices",
+        metavar="FILE",
+        help="Registry of devices. Default: the home's, made by a discover where absent.",
+    ),
+]
+
+ContextOption = Annotated[
+    int, typer.Option("--ctx", min=1, help="Context of one conversation, in tokens.")
+]
+
+ParallelOption = Annotated[int, typer.Option("--parallel", min=1, help="Conversations at a time.")]
+
+KvTypeOption = Annotated[
+    Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"],
+    typer.Option("--kv-type", metavar="TYPE", help="KV cache: f16, q8_0, q4_0, ..."),
+]
+
+
+def settings(context: typer.Context, home: Path | None = None, *, quiet: bool = False) -> Settings:
+    """Join what stood before the subcommand with what stood behind it; the latter wins."""
+    outer = context.obj if isinstance(context.obj, Settings) else Settings()
+    return Settings(home=home or outer.home, quiet=quiet or outer.quiet)

@@ -1,0 +1,62 @@
+"""The two consoles all output goes through: results on stdout, messages on stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+from rich.console import Console
+
+_UNWRAPPED = 1000
+"""Columns when nobody's window is known: lines stay whole for grep and for files."""
+
+
+def stdout() -> Console:
+    """Return the console for results."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """Return the console for messages, progress and errors."""
+    return _console(sys.stderr)
+
+
+def plain(text: str) -> str:
+    """Make text from elsewhere safe to show: control characters appear as escapes.
+
+    Args:
+        text: A name, perhaps with control characters, line ends or text direction marks.
+
+    Returns:
+        One line; a backslash, ``x1b`` and ``[31m`` instead of red.
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def _console(stream: TextIO) -> Console:
+    """Write to a stream as it deserves: colours and wrapping for a terminal only.
+
+    NO_COLOR turns all styles off and COLUMNS sets the width, as elsewhere. Markup, emoji codes
+    and highlighting are off, so that names appear as they are.
+    """
+    _accept_all(stream)
+    windowless = not stream.isatty() and not os.environ.get("COLUMNS")
+    return Console(
+        file=stream,
+        width=_UNWRAPPED if windowless else None,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def _accept_all(stream: TextIO) -> None:
+    """Let an old code page show escapes instead of ending the command."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
