@@ -66,10 +66,10 @@ def root(
     """Examples:
 
     \b
-      hgx serve demo --prompt "Once upon a time"    a first answer, on this machine
-      hgx discover                                  what devices are here
-      hgx plan model.gguf --devices registry.json   where the layers should go
-      hgx serve model.gguf                          OpenAI's API on 127.0.0.1
+      hgx serve demo --prompt "Once upon a time"   a first answer, on this machine
+      hgx discover                                 what devices are here
+      hgx plan model.gguf --devices registry.json  where the layers should go
+      hgx serve model.gguf                         OpenAI's API on 127.0.0.1
 
     Run one language model on all the machines you own.
     """

@@ -1,0 +1,62 @@
+"""What users name on the command line, found: models and registries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hgx.engine.demo import TERMS, demo_model_path, terms_file
+from hgx.flows.discover import discover
+from hgx.store.registry_file import load_registry
+
+if TYPE_CHECKING:
+    from hgx.core.registry import Registry
+    from hgx.store.home import Home
+
+DEMO = "demo"
+"""The word that stands for the demo model wherever a model file is asked for."""
+
+_PART = re.compile(r"-\d{5}-of-\d{5}$")
+
+
+class Model(NamedTuple):
+    """A model file, what it is called in answers, and what a user must be told about it."""
+
+    path: Path
+    alias: str
+    notes: tuple[str, ...] = ()
+
+
+def find_model(name: str, home: Home) -> Model:
+    """Turn what the user named into a file; the demo model is put together if need be.
+
+    Args:
+        name: A path, or ``demo``.
+        home: Where the demo model is kept.
+
+    Raises:
+        Unavailable: The demo model is not installed.
+        StorageError: There is no place for it.
+    """
+    if name != DEMO:
+        path = Path(name)
+        return Model(path, _PART.sub("", path.stem) or path.name)
+    copy = terms_file()
+    terms = f"{TERMS} (copy: {copy})" if copy else TERMS
+    return Model(demo_model_path(home.models), DEMO, (terms,))
+
+
+def find_registry(home: Home, devices: Path | None) -> Registry:
+    """Read the registry; where the home has none yet, find and measure this machine's devices.
+
+    Args:
+        home: Where the default registry is.
+        devices: Another registry, which must exist.
+
+    Raises:
+        RegistryError: The registry is missing or damaged.
+    """
+    if devices is None and not home.registry.exists():
+        return discover(home).registry
+    return load_registry(devices or home.registry)

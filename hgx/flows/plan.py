@@ -1,0 +1,126 @@
+"""Planning, composed: read the model, know this machine, solve or evaluate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hgx.errors import Infeasible
+from hgx.gguf.workload import read_workload
+from hgx.planner.solve import evaluate as evaluate_for
+from hgx.planner.solve import solve as solve_for
+from hgx.store.home import Home
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from hgx.core.options import PlanOptions
+    from hgx.core.plan import Plan
+    from hgx.core.registry import Registry
+    from hgx.core.workload import Workload
+
+
+def solve(registry: Registry, workload: Workload, options: PlanOptions | None = None) -> Plan:
+    """Find the best placement of a model on the devices of a registry.
+
+    Args:
+        registry: Nodes, devices and links, as ``load_registry`` returns them.
+        workload: The model, as ``read_model`` returns it.
+        options: How it will be run and how long to search; all defaults when absent.
+
+    Returns:
+        The plan. Its status is ``optimal`` where that is proven, ``feasible`` where the time
+        limit ended the search (its bound and gap say how far from optimal it can be at most), and
+        ``infeasible`` where it is proven that nothing fits (``why`` says what is short).
+
+    Raises:
+        RegistryError: The options name a coordinator that the registry does not have.
+        OutOfTime: The time limit came before any placement was found.
+    """
+    return solve_for(registry, workload, options, this_node=Home().node_id())
+
+
+def evaluate(
+    registry: Registry,
+    workload: Workload,
+    placement: Sequence[tuple[str, int, int]],
+    options: PlanOptions | None = None,
+) -> Plan:
+    """Predict what a placement of one's own would do.
+
+    Args:
+        registry: Nodes, devices and links.
+        workload: The model.
+        placement: ``(device_id, first_block, last_block)`` in pipeline order, both ends included;
+            the output head goes with the last.
+        options: How the model will be run; all defaults when absent.
+
+    Returns:
+        The plan, with memory and seconds per stage.
+
+    Raises:
+        Infeasible: The placement breaks a constraint; the message says which, and by how much.
+        RegistryError: The options name a coordinator that the registry does not have.
+    """
+    return evaluate_for(registry, workload, placement, options, this_node=Home().node_id())
+
+
+def plan_model(
+    model: str | os.PathLike[str], registry: Registry, options: PlanOptions, this_node: str | None
+) -> tuple[Workload, Plan]:
+    """Read a model and find a feasible plan for it.
+
+    Args:
+        model: A GGUF file.
+        registry: Nodes, devices and links.
+        options: How it will be run.
+        this_node: Id of this machine.
+
+    Raises:
+        ModelError: The file cannot be read as a model.
+        Infeasible: It is proven that nothing fits.
+        RegistryError: The options name a coordinator that the registry does not have.
+        OutOfTime: The time limit came before any placement was found.
+    """
+    workload = read_workload(model)
+    plan = solve_for(registry, workload, options, this_node=this_node)
+    require_feasible(plan)
+    return workload, plan
+
+
+def draft_plan(
+    model: str | os.PathLike[str],
+    registry: Registry,
+    options: PlanOptions,
+    this_node: str | None,
+    placement: Sequence[tuple[str, int, int]] = (),
+) -> Plan:
+    """Read a model and plan it, or predict a placement where one is given.
+
+    Args:
+        model: A GGUF file.
+        registry: Nodes, devices and links.
+        options: How it will be run.
+        this_node: Id of this machine.
+        placement: A placement to predict, in place of a search.
+
+    Raises:
+        ModelError: The file cannot be read as a model.
+        Infeasible: The placement breaks a constraint; a search that finds nothing does not raise.
+        RegistryError: The options name a coordinator that the registry does not have.
+        OutOfTime: The time limit came before any placement was found.
+    """
+    workload = read_workload(model)
+    if placement:
+        return evaluate_for(registry, workload, placement, options, this_node=this_node)
+    return solve_for(registry, workload, options, this_node=this_node)
+
+
+def require_feasible(plan: Plan) -> None:
+    """Turn a plan that says "impossible" into the error that says so.
+
+    Raises:
+        Infeasible: The plan's status is ``infeasible``.
+    """
+    if plan.status == "infeasible":
+        raise Infeasible("; ".join(plan.why), cures=plan.why[1:])

@@ -1,0 +1,113 @@
+"""Seconds: what a block costs on a device, and what a stage costs on the wire.
+
+Arithmetic and memory reads overlap, so a block takes the longer of the two. Traffic between
+nodes goes through the coordinator, in a star: a stage on another node receives its hidden states
+from there and sends them back, unless the neighbouring stage stands on the same node.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from hgx.core.registry import Device, Registry
+    from hgx.planner.work import Batch
+
+    Floats = NDArray[np.float64]
+
+BLOCK_OVERHEAD_S = 30e-6
+"""Launching a block's kernels: a default, until it is measured with the engine."""
+
+LOOPBACK_RTT_S = 100e-6
+LOOPBACK_BYTES_PER_S = 2e9
+"""A worker on the coordinator itself, when the registry has no link from it to itself: defaults."""
+
+SAMPLE_BYTES = 226
+"""What comes back per token when the output head samples where it stands (llama.cpp's
+``--backend-sampling``), as captured on the wire; logits would be 4 bytes per vocabulary entry."""
+
+
+class Wire(NamedTuple):
+    """A round trip and the rates between the coordinator and a node; seconds, bytes per second."""
+
+    rtt_s: float
+    there_bytes_per_s: float
+    back_bytes_per_s: float
+
+
+class Hop(NamedTuple):
+    """Seconds on the wire for one stage.
+
+    Attributes:
+        turn: Paid by every stage on the wire: the round trip, positions and the mask.
+        enter: Hidden states to the node; not paid after a stage on the same node.
+        leave: Hidden states back; not paid before a stage on the same node.
+        finish: What comes back from the output head, in place of ``leave``.
+    """
+
+    turn: float = 0.0
+    enter: float = 0.0
+    leave: float = 0.0
+    finish: float = 0.0
+
+    def scaled(self, factor: float) -> Hop:
+        """All seconds times a factor."""
+        return Hop(*(factor * seconds for seconds in self))
+
+    @staticmethod
+    def total(hops: Iterable[Hop]) -> Hop:
+        """Add hops up, part by part."""
+        return Hop(*(sum(parts) for parts in zip(Hop(), *hops, strict=True)))
+
+
+def block_seconds(device: Device, batch: Batch) -> Floats:
+    """Seconds each block takes on a device for all runs of a batch, the output head last.
+
+    Returns:
+        Array of shape ``(n_block + 1,)``.
+    """
+    reading = batch.read_bytes / device.memory_bandwidth_bytes_per_s
+    computing = batch.flops / device.compute_flops_per_s
+    return batch.times * (np.maximum(reading, computing) + BLOCK_OVERHEAD_S)
+
+
+def hop_seconds(wire: Wire, batch: Batch, n_embd: int) -> Hop:
+    """Seconds on the wire for all runs of a batch.
+
+    Hidden states are 4 bytes per element; the mask is 2 bytes per token and position, and the
+    positions and KV indices are 12 bytes per token.
+    """
+    hidden = 4.0 * n_embd * batch.tokens
+    control = batch.tokens * (2.0 * batch.context + 12.0)
+    return Hop(
+        turn=wire.rtt_s + control / wire.there_bytes_per_s,
+        enter=hidden / wire.there_bytes_per_s,
+        leave=hidden / wire.back_bytes_per_s,
+        finish=SAMPLE_BYTES * batch.outputs / wire.back_bytes_per_s,
+    ).scaled(batch.times)
+
+
+def wires_from(registry: Registry, coordinator: str) -> dict[str, Wire]:
+    """The wires from the coordinator to every node that it has a link with.
+
+    A link counts both ways unless the other way is given too. The coordinator's own entry is its
+    loopback.
+    """
+    links = {(link.source, link.target): link for link in registry.links}
+    wires = {coordinator: Wire(LOOPBACK_RTT_S, LOOPBACK_BYTES_PER_S, LOOPBACK_BYTES_PER_S)}
+    for node in registry.nodes:
+        out, home = (coordinator, node.id), (node.id, coordinator)
+        there, back = links.get(out) or links.get(home), links.get(home) or links.get(out)
+        if there is not None and back is not None:
+            wires[node.id] = Wire(
+                rtt_s=(there.rtt_s + back.rtt_s) / 2,
+                there_bytes_per_s=there.bandwidth_bytes_per_s,
+                back_bytes_per_s=back.bandwidth_bytes_per_s,
+            )
+    return wires

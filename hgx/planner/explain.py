@@ -1,0 +1,127 @@
+"""Why a plan is as it is: one sentence per finding, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hgx.planner.constraints import out_of_reach
+from hgx.planner.work import measure_work
+from hgx.units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic import JsonValue
+
+    from hgx.core.registry import Device, Registry
+    from hgx.planner.placement import PricedStage
+    from hgx.planner.problem import Problem
+
+
+LISTED = 8
+"""Most devices that one sentence names."""
+
+MEASURED = ("engine", "driver")
+"""Ranks of evidence that come from measuring the very device."""
+
+
+def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) -> Iterator[str]:
+    """Say what limits a plan, who was left out, and what it rests on."""
+    registry, workload, options = problem.question
+    yield from _limiting(problem, stages)
+    yield from _full(problem, stages)
+    yield from _left_out(problem, stages, proven=proven)
+    if options.objective == "throughput" and len(stages) > 1:
+        rate = options.parallel / sum(stage.decode_s for stage in stages)
+        yield (
+            f"the predicted tokens/s are reached when all {len(stages)} stages are busy all the "
+            f"time; when they take turns, as with few streams, it is {rate:.3g} tokens/s"
+        )
+    if workload.n_ctx_train is not None and options.ctx > workload.n_ctx_train:
+        yield (
+            f"a context of {options.ctx} is longer than the {workload.n_ctx_train} tokens the "
+            "model was trained for"
+        )
+    yield from _evidence(registry, stages)
+
+
+def _limiting(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
+    """Name the stage that takes most of a token's time, and what it spends it on."""
+    registry, workload, options = problem.question
+    total = sum(stage.decode_s for stage in stages)
+    slowest = max(stages, key=lambda stage: stage.decode_s)
+    device = next(device for device in registry.devices if device.id == slowest.slot.device)
+    batch = measure_work(workload, options).decode
+    end = slowest.last_block + 1
+    run = [*range(slowest.first_block, end), *([-1] if slowest.output_head else [])]
+    reading = batch.read_bytes[run] / device.memory_bandwidth_bytes_per_s
+    computing = batch.flops[run] / device.compute_flops_per_s
+    if slowest.wire_s > slowest.decode_s / 2:
+        reason = f"the wire to {slowest.slot.node}"
+    elif (computing > reading).mean() > 0.5:
+        reason = f"the arithmetic of {device.id}"
+    else:
+        reason = f"the memory bandwidth of {device.id}"
+    share = slowest.decode_s / total
+    yield f"limited by {reason}: {share:.0%} of the {format_seconds(total)} that a token takes"
+
+
+def _full(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
+    """Name devices whose memory has no room for one more block."""
+    if len(stages) == 1:
+        return
+    least = float((problem.footprint.weights + problem.footprint.kv)[: problem.n_block].min())
+    for stage in stages:
+        left = stage.memory.capacity_bytes - stage.memory.total_bytes
+        if left < least:
+            yield (
+                f"{stage.slot.device} is full: {format_bytes(left)} left, and a block takes at "
+                f"least {format_bytes(least)}"
+            )
+
+
+def _left_out(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) -> Iterator[str]:
+    for device in problem.unreachable:
+        yield out_of_reach(problem, device)
+    used = {stage.slot.device for stage in stages}
+    idle = [slot.device for slot in problem.slots if slot.device not in used]
+    if idle:
+        yield f"left out: {_named(idle)}" + ("; using them would be slower" if proven else "")
+
+
+def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str]:
+    """Name the devices whose rates were not measured."""
+    used = {stage.slot.device for stage in stages}
+    ranked: dict[str | None, list[str]] = {}
+    for device in registry.devices:
+        if device.id in used:
+            ranked.setdefault(evidence_rank(device), []).append(device.id)
+    for rank, devices in ranked.items():
+        if rank not in MEASURED:
+            said = "of unknown origin" if rank is None else f"{rank} figures"
+            yield f"not measured: the rates of {_named(devices)} are {said}"
+
+
+def _named(devices: Sequence[str]) -> str:
+    rest = len(devices) - LISTED
+    return ", ".join(devices[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def evidence_rank(device: Device) -> str | None:
+    """The lowest rank of evidence among a device's rates, or None where nothing is said.
+
+    Evidence is either one rank for the whole device or an object with an entry per field.
+    """
+    evidence: JsonValue = device.evidence
+    if isinstance(evidence, str):
+        return evidence
+    if not isinstance(evidence, dict):
+        return None
+    order = ("engine", "driver", "vendor", "default")
+    ranks: list[str] = []
+    for field in ("memory_bandwidth_bytes_per_s", "compute_flops_per_s"):
+        entry = evidence.get(field)
+        rank = entry.get("rank") if isinstance(entry, dict) else entry
+        if isinstance(rank, str) and rank in order:
+            ranks.append(rank)
+    return max(ranks, key=order.index) if ranks else None

@@ -1,0 +1,176 @@
+"""The greedy solver: devices in the order of their scores, and the best split for that order.
+
+With the order given, what is left is to choose how many blocks each device gets, none included.
+One pass over the devices finds the best answer: for every device, the least cost of the first
+``b`` blocks on it and those before it. That takes milliseconds for hundreds of devices, and can
+never be worse than filling one device after the other in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hgx.planner.constraints import bytes_short, device_limits, host_shortage
+from hgx.planner.search import CLOSED
+from hgx.planner.semiring import append, combine
+from hgx.planner.tables import build_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from hgx.planner.placement import Placement
+    from hgx.planner.problem import Problem
+    from hgx.planner.tables import DeviceClass, Tables
+
+    Floats = NDArray[np.float64]
+
+START = -2
+"""Mode before the first stage; the other modes are those of the exact search."""
+
+
+AT_LEAST = 16
+"""Devices the greedy solver always looks at."""
+
+AMPLE = 1.5
+"""It looks at no more devices once they hold this many times the model."""
+
+
+def solve_greedily(
+    problem: Problem, order: Sequence[str], expired: Callable[[], bool] = lambda: False
+) -> tuple[float, Placement]:
+    """Answer at once: the best split for an order, or for the same order from the back.
+
+    A memory that several devices share is given to the one that comes first in the order.
+
+    Args:
+        problem: The problem.
+        order: Device ids, best first.
+        expired: Returns whether to be content with the first order.
+
+    Returns:
+        The objective in seconds, infinite where nothing was found, and the placement.
+    """
+    if host_shortage(problem) or bytes_short(problem):
+        return np.inf, ()
+    limits = device_limits(problem)
+    for pool in problem.pools:
+        for device in sorted(pool.devices, key=order.index)[1:]:
+            limits.pop(device, None)
+    tables = build_tables(problem, limits)
+    short_list = _enough(tables, order)
+    best = best_split(tables, short_list)
+    if not best[1]:
+        return best_split(tables, order)
+    return best if expired() else min(best, best_split(tables, short_list[::-1]))
+
+
+def _enough(tables: Tables, order: Sequence[str]) -> Sequence[str]:
+    """The first devices of an order that hold the model amply; hundreds would only cost time."""
+    room = {device: c.room for c in tables.classes for device in c.devices}
+    held, wanted = 0.0, AMPLE * float(tables.load.sum())
+    for at, device in enumerate(order):
+        held += room.get(device, 0.0)
+        if at + 1 >= AT_LEAST and held >= wanted:
+            return order[: at + 1]
+    return order
+
+
+def best_split(tables: Tables, order: Sequence[str]) -> tuple[float, Placement]:
+    """Find the best placement that uses devices in a given order.
+
+    Args:
+        tables: Stage tables.
+        order: Device ids; those that are in no class are passed over.
+
+    Returns:
+        The objective in seconds, infinite where nothing fits, and the placement.
+    """
+    of_device = {device: c for c in tables.classes for device in c.devices}
+    walk = _Walk(tables, [(device, of_device[device]) for device in order if device in of_device])
+    return walk.best, tuple(walk.placement())
+
+
+class _Walk:
+    """One pass over the devices.
+
+    ``_fronts[t]`` holds, per mode, the least cost of the first ``b`` blocks on the first ``t``
+    devices, shape ``(n + 1,)``.
+    """
+
+    def __init__(self, tables: Tables, devices: Sequence[tuple[str, DeviceClass]]) -> None:
+        self._tables = tables
+        self._devices = devices
+        start = np.full(tables.n_block + 1, np.inf)
+        start[0] = 0.0
+        self._fronts: list[dict[int, Floats]] = [{START: start}]
+        self._end = (-1, START)
+        self.best = np.inf
+        for at, (_, device_class) in enumerate(devices):
+            self._finish(at, device_class)
+            self._fronts.append(self._extended(device_class))
+
+    def _sources(self, at: int, device_class: DeviceClass) -> Iterator[tuple[int, Floats]]:
+        """Modes a device can follow, with their costs."""
+        for mode in (START, *sorted({CLOSED, device_class.group})):
+            if mode in self._fronts[at]:
+                yield mode, self._fronts[at][mode]
+
+    def _extended(self, device_class: DeviceClass) -> dict[int, Floats]:
+        """Offer the next device to every state as an inner stage."""
+        fronts = dict(self._fronts[-1])
+        for mode, cost in self._sources(-1, device_class):
+            for after in sorted({CLOSED, device_class.group}):
+                stages = device_class.inner + _wire(device_class, mode, after)
+                longer = append(cost[None, :], stages, bottleneck=self._tables.bottleneck)[0]
+                fronts[after] = np.minimum(fronts[after], longer) if after in fronts else longer
+        return fronts
+
+    def _finish(self, at: int, device_class: DeviceClass) -> None:
+        """Offer a device to every state as the last stage."""
+        for mode, cost in self._sources(at, device_class):
+            least = float(self._last(cost, device_class, mode).min())
+            if least < self.best:
+                self.best, self._end = least, (at, mode)
+
+    def _last(self, cost: Floats, device_class: DeviceClass, mode: int) -> Floats:
+        wire = device_class.wire_last(first=mode == START, entered=mode in (START, CLOSED))
+        return combine(cost, device_class.last + wire, bottleneck=self._tables.bottleneck)
+
+    def placement(self) -> list[tuple[str, int, int]]:
+        """Walk back from the best end; empty where nothing fits."""
+        at, mode = self._end
+        if at < 0:
+            return []
+        device, device_class = self._devices[at]
+        begin = int(self._last(self._fronts[at][mode], device_class, mode).argmin())
+        stages = [(device, begin, self._tables.n_block - 1)]
+        while mode != START:
+            at, mode, (device, first, last) = self._step_back(at, mode, begin)
+            stages.append((device, first, last))
+            begin = first
+        return stages[::-1]
+
+    def _step_back(self, at: int, mode: int, end: int) -> tuple[int, int, tuple[str, int, int]]:
+        """Find the device that made an entry, and the state before it."""
+        value = self._fronts[at][mode][end]
+        while mode in self._fronts[at - 1] and self._fronts[at - 1][mode][end] == value:
+            at -= 1
+        at -= 1
+        device, device_class = self._devices[at]
+        best = (np.inf, START, 0)
+        for source, cost in self._sources(at, device_class):
+            stages = device_class.inner[:, end] + _wire(device_class, source, mode)
+            total = combine(cost, stages, bottleneck=self._tables.bottleneck)
+            begin = int(total.argmin())
+            best = min(best, (float(total[begin]), source, begin))
+        return at, best[1], (device, best[2], end - 1)
+
+
+def _wire(device_class: DeviceClass, before: int, after: int) -> float:
+    return device_class.wire(
+        first=before == START, entered=before in (START, CLOSED), left=after == CLOSED
+    )

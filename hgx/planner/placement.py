@@ -1,0 +1,151 @@
+"""Placements: who gets which blocks, and what that takes in memory and seconds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from hgx.core.plan import StageMemory
+from hgx.errors import Infeasible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hgx.planner.problem import Problem, Seconds, Slot
+
+Placement = tuple[tuple[str, int, int], ...]
+"""``(device_id, first_block, last_block)`` in pipeline order, both ends included; the output
+head goes with the last."""
+
+
+class PricedStage(NamedTuple):
+    """A stage with what it takes; seconds are for the whole prompt and for one token."""
+
+    slot: Slot
+    first_block: int
+    last_block: int
+    output_head: bool
+    memory: StageMemory
+    prefill_s: float
+    decode_s: float
+    wire_s: float
+
+
+def check_shape(n_block: int, devices: Iterable[str], placement: Sequence[object]) -> Placement:
+    """Check that a placement covers every block once, in order, on known devices.
+
+    Raises:
+        Infeasible: It does not; the message says where.
+    """
+    known = set(devices)
+    checked: list[tuple[str, int, int]] = []
+    for stage in placement:
+        if not (isinstance(stage, (tuple, list)) and len(stage) == 3):  # pyright: ignore[reportUnknownArgumentType] - this is where unknown input becomes known
+            raise Infeasible(f"a stage is (device, first block, last block), not {stage!r}")
+        device, first, last = stage  # pyright: ignore[reportUnknownVariableType] - as above
+        if not (isinstance(device, str) and isinstance(first, int) and isinstance(last, int)):
+            raise Infeasible(f"a stage is (device, first block, last block), not {stage!r}")
+        if device not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise Infeasible(f"device {device!r} is not in the registry; there are: {listed}")
+        checked.append((device, first, last))
+    twice = [name for name, count in Counter(d for d, _, _ in checked).items() if count > 1]
+    if twice:
+        raise Infeasible(f"device {twice[0]!r} has two stages: give it one run of blocks")
+    following = 0
+    for device, first, last in checked:
+        if first != following or last < first:
+            raise Infeasible(
+                f"{device} is given blocks {first} to {last}, but block {following} is next: "
+                f"stages must cover blocks 0 to {n_block - 1} in order, without gap or overlap"
+            )
+        following = last + 1
+    if following != n_block:
+        raise Infeasible(
+            f"the placement ends with block {following - 1}, but the last block is {n_block - 1}"
+        )
+    return tuple(checked)
+
+
+def price(problem: Problem, placement: Placement, limits: Mapping[str, float]) -> list[PricedStage]:
+    """Add up memory and seconds of every stage.
+
+    Args:
+        problem: The problem; every device of the placement must be reachable in it.
+        placement: A placement of the right shape.
+        limits: Bytes each device may take, reported as its capacity.
+    """
+    slots = {slot.device: slot for slot in problem.slots}
+    order = [slots[device] for device, _, _ in placement]
+    stages: list[PricedStage] = []
+    for index, (device, first, last) in enumerate(placement):
+        slot = order[index]
+        head = index == len(placement) - 1
+        entered = not (index and _same_far_node(order[index - 1], slot))
+        left = head or not _same_far_node(slot, order[index + 1])
+        free = slot.on_host and index == 0
+        wire = [
+            0.0 if free else _wire(phase, entered=entered, left=left, head=head)
+            for phase in (slot.prefill, slot.decode)
+        ]
+        prefill, decode = (
+            _block_sum(phase, first, last, head=head) for phase in (slot.prefill, slot.decode)
+        )
+        stages.append(
+            PricedStage(
+                slot,
+                first,
+                last,
+                head,
+                _stage_memory(problem, slot, first, last, head=head, limit=limits[device]),
+                prefill + wire[0],
+                decode + wire[1],
+                wire[1],
+            )
+        )
+    return stages
+
+
+def _same_far_node(one: Slot, other: Slot) -> bool:
+    return one.remote and one.node == other.node
+
+
+def _wire(phase: Seconds, *, entered: bool, left: bool, head: bool) -> float:
+    hop = phase.hop
+    return hop.turn + entered * hop.enter + (hop.finish if head else left * hop.leave)
+
+
+def _block_sum(phase: Seconds, first: int, last: int, *, head: bool) -> float:
+    return float(phase.blocks[first : last + 1].sum()) + (float(phase.blocks[-1]) if head else 0.0)
+
+
+def _stage_memory(
+    problem: Problem, slot: Slot, first: int, last: int, *, head: bool, limit: float
+) -> StageMemory:
+    footprint = problem.footprint
+    run = slice(first, last + 1)
+    weights = footprint.weights[run].sum()
+    kv = footprint.kv[run].sum()
+    scratch = footprint.scratch[run].max()
+    if head:
+        shared = footprint.shared_head if slot.on_host else 0.0
+        weights += footprint.weights[-1] - shared
+        kv += footprint.kv[-1]
+        scratch = max(scratch, footprint.scratch[-1])
+    compute = footprint.inputs + scratch
+    return StageMemory(
+        weights_bytes=int(weights),
+        kv_bytes=int(kv),
+        compute_bytes=int(compute),
+        total_bytes=int(weights) + int(kv) + int(compute),
+        capacity_bytes=int(limit),
+    )
+
+
+def total_objective(problem: Problem, stages: Sequence[PricedStage]) -> float:
+    """Seconds to minimise: a weighted sum over stages, or the slowest stage's token."""
+    if problem.bottleneck:
+        return max(stage.decode_s for stage in stages)
+    prefill = sum(stage.prefill_s for stage in stages)
+    decode = sum(stage.decode_s for stage in stages)
+    return problem.prefill_weight * prefill + problem.decode_weight * decode

@@ -1,0 +1,310 @@
+"""The exact search: branch and bound over which device comes next, with dominance.
+
+A state says which devices are used, how many of each class, and whether the last stage left its
+hidden states on its own node (then the next stage stands there too and takes them over without
+the wire). For every state the search knows the least cost of having placed the first ``b``
+blocks, for all ``b`` at once: a vector. Appending a stage is then one product of that vector
+with the stage table of a class, in the semiring (min, +) for latency or (min, max) for the
+slowest stage. Two ways to the same state merge by minimum, which is what makes the search small:
+ten different devices have 1024 states however many blocks there are. Entries that cannot beat
+the incumbent, by the bound on what is left to pay, are dropped.
+
+Layers, one per number of stages, may be cut to a width. Then the least bound among the states
+that were cut is what remains proven, and a wider search may prove more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from hgx.planner.semiring import append, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from hgx.planner.bound import Bound
+    from hgx.planner.tables import DeviceClass, Tables
+
+    Floats = NDArray[np.float64]
+    Counts = NDArray[np.uint8]
+
+CLOSED = -1
+"""Mode of a state whose hidden states are back at the coordinator; others name a group."""
+
+SLAB = 256
+"""States that are handled together."""
+
+ELEMENTS = 1 << 24
+"""Most entries that one layer may produce before it is merged: 128 MiB of them."""
+
+WORTHWHILE = 1e-9
+"""Relative improvement below which two objectives are the same."""
+
+
+class Reporter(Protocol):
+    """Watches a search. Both calls cost O(1) and happen once per layer and per improvement."""
+
+    def layer(self, depth: int, states: int) -> None:
+        """A layer of states with ``depth`` stages begins."""
+
+    def improved(self, objective: float) -> None:
+        """A better placement was found; its objective in seconds."""
+
+
+class Silent:
+    """The reporter that does nothing."""
+
+    def layer(self, depth: int, states: int) -> None:
+        """Ignore it."""
+
+    def improved(self, objective: float) -> None:
+        """Ignore it."""
+
+
+class Run(NamedTuple):
+    """A stage of a found placement: blocks ``begin .. end-1`` on a device of a class."""
+
+    class_index: int
+    begin: int
+    end: int
+
+
+class Found(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        objective: Seconds of the best placement; infinite when there is none below the target.
+        runs: Its stages in order, or nothing.
+        bound: No placement has an objective below this and below ``objective``.
+        states: States that were opened.
+    """
+
+    objective: float
+    runs: tuple[Run, ...]
+    bound: float
+    states: int
+
+
+class _Layer(NamedTuple):
+    """States with the same number of stages.
+
+    Attributes:
+        used: Devices used of each class, shape ``(states, classes)``.
+        mode: CLOSED or the group whose node holds the hidden states, shape ``(states,)``.
+        cost: Least cost of the first ``b`` blocks, shape ``(states, n + 1)``.
+    """
+
+    used: Counts
+    mode: NDArray[np.int16]
+    cost: Floats
+
+
+class _Goal(NamedTuple):
+    """A complete placement: the last stage, and the state before it."""
+
+    depth: int
+    row: int
+    class_index: int
+
+
+class Search:
+    """One search over one set of tables.
+
+    Args:
+        tables: Stage tables.
+        bound: Bound on what is left to pay.
+        expired: Returns whether to stop; asked once per class and slab of states.
+        reporter: Watches.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        bound: Bound,
+        expired: Callable[[], bool],
+        reporter: Reporter | None = None,
+    ) -> None:
+        self._tables = tables
+        self._bound = bound
+        self._expired = expired
+        self._reporter = reporter or Silent()
+        self._counts = np.array([len(c.devices) for c in tables.classes], dtype=np.uint8)
+        self._layers: list[_Layer] = []
+        self._goal: _Goal | None = None
+
+    def run(self, target: float, width: int) -> Found:
+        """Look for the best placement below a known objective.
+
+        Args:
+            target: Objective to beat, in seconds; infinite when none is known.
+            width: Most states to keep per layer; fewer are kept where memory asks for it.
+        """
+        tables = self._tables
+        offspring = max(1, len(tables.classes)) * (tables.n_block + 1)
+        width = max(1, min(width, ELEMENTS // offspring))
+        start = np.full((1, tables.n_block + 1), np.inf)
+        start[0, 0] = 0.0
+        layer = _Layer(
+            np.zeros((1, len(tables.classes)), dtype=np.uint8),
+            np.full(1, CLOSED, dtype=np.int16),
+            start,
+        )
+        self._layers, self._goal = [], None
+        best, cut, states = target, np.inf, 0
+        while len(layer.mode):
+            self._reporter.layer(len(self._layers), len(layer.mode))
+            self._layers.append(layer)
+            states += len(layer.mode)
+            floor = self._floor(layer)
+            best = self._finish(layer, best)
+            following = None if self._expired() else self._expand(layer, best)
+            if following is None:
+                cut = min(cut, float(floor.min()))
+                break
+            layer, lost = self._narrow(following, width)
+            cut = min(cut, lost)
+        runs = () if self._goal is None else tuple(self._walk_back(self._goal))
+        objective = best if runs else np.inf
+        return Found(objective, runs, min(cut, best), states)
+
+    def _floor(self, layer: _Layer) -> Floats:
+        """Least objective each state can still lead to, shape ``(states,)``."""
+        rest = self._bound.rest(layer.used.astype(np.float64))
+        return self._combine(layer.cost, rest).min(axis=1)
+
+    def _combine(self, done: Floats, more: Floats) -> Floats:
+        return combine(done, more, bottleneck=self._tables.bottleneck)
+
+    def _finish(self, layer: _Layer, best: float) -> float:
+        """Try every class as the last stage."""
+        first = len(self._layers) == 1
+        for index, device_class in enumerate(self._tables.classes):
+            for rows, entered in self._entries(layer, index, device_class):
+                wire = device_class.wire_last(first=first, entered=entered)
+                total = self._combine(layer.cost[rows], device_class.last[None, :] + wire)
+                value = float(total.min())
+                if value < best * (1 - WORTHWHILE):
+                    best = value
+                    row = int(rows[int(total.min(axis=1).argmin())])
+                    self._goal = _Goal(len(self._layers) - 1, row, index)
+                    self._reporter.improved(best)
+        return best
+
+    def _entries(
+        self, layer: _Layer, index: int, device_class: DeviceClass
+    ) -> Iterator[tuple[NDArray[np.intp], bool]]:
+        """States that a class can follow, and whether its hidden states come over the wire.
+
+        They come in slabs, so that the clock is looked at often.
+        """
+        free = layer.used[:, index] < self._counts[index]
+        for mode in sorted({CLOSED, device_class.group}):
+            rows = np.flatnonzero(free & (layer.mode == mode))
+            for at in range(0, len(rows), SLAB):
+                yield rows[at : at + SLAB], mode == CLOSED
+
+    def _expand(self, layer: _Layer, best: float) -> _Layer | None:
+        """Append every class to every state; None when time ran out before all was done."""
+        first = len(self._layers) == 1
+        parts: list[_Layer] = []
+        for index, device_class in enumerate(self._tables.classes):
+            for rows, entered in self._entries(layer, index, device_class):
+                if self._expired():
+                    return None
+                for mode in sorted({CLOSED, device_class.group}):
+                    wire = device_class.wire(first=first, entered=entered, left=mode == CLOSED)
+                    cost = append(
+                        layer.cost[rows],
+                        device_class.inner + wire,
+                        bottleneck=self._tables.bottleneck,
+                    )
+                    used = layer.used[rows].copy()
+                    used[:, index] += 1
+                    part = _Layer(used, np.full(len(rows), mode, dtype=np.int16), cost)
+                    parts.append(self._pruned(part, best))
+        return _merged(parts) if parts else _pick(layer, np.array([], dtype=np.intp))
+
+    def _pruned(self, layer: _Layer, best: float) -> _Layer:
+        """Drop entries that cannot lead below the incumbent, and states without entries."""
+        rest = self._bound.rest(layer.used.astype(np.float64))
+        hopeless = self._combine(layer.cost, rest) >= best * (1 - WORTHWHILE)
+        cost = np.where(hopeless, np.inf, layer.cost)
+        cost[:, -1] = np.inf  # the output head needs a block beside it
+        kept = np.isfinite(cost).any(axis=1)
+        return _pick(_Layer(layer.used, layer.mode, cost), np.flatnonzero(kept))
+
+    def _narrow(self, layer: _Layer, width: int) -> tuple[_Layer, float]:
+        """Keep the most promising states; return also the least bound of those cut."""
+        if len(layer.mode) <= width:
+            return layer, np.inf
+        floor = self._floor(layer)
+        order = np.argsort(floor, kind="stable")
+        kept, lost = order[:width], order[width:]
+        return _pick(layer, kept), float(floor[lost[0]])
+
+    def _walk_back(self, goal: _Goal) -> list[Run]:
+        """Recover the stages of the incumbent from the layers."""
+        classes = self._tables.classes
+        layer = self._layers[goal.depth]
+        entered = layer.mode[goal.row] == CLOSED
+        last = classes[goal.class_index]
+        wire = last.wire_last(first=goal.depth == 0, entered=bool(entered))
+        total = self._combine(layer.cost[goal.row], last.last + wire)
+        end = int(total.argmin())
+        runs = [Run(goal.class_index, end, self._tables.n_block)]
+        row = goal.row
+        for depth in range(goal.depth, 0, -1):
+            run, row = self._step_back(depth, row, end)
+            runs.append(run)
+            end = run.begin
+        return runs[::-1]
+
+    def _step_back(self, depth: int, row: int, end: int) -> tuple[Run, int]:
+        """Find the state and the stage that led to an entry of a layer."""
+        layer, before = self._layers[depth], self._layers[depth - 1]
+        mode = int(layer.mode[row])
+        best = (np.inf, Run(-1, 0, 0), -1)
+        for index in np.flatnonzero(layer.used[row]):
+            device_class = self._tables.classes[index]
+            if mode not in (CLOSED, device_class.group):
+                continue
+            previous = layer.used[row].copy()
+            previous[index] -= 1
+            same = (before.used == previous).all(axis=1)
+            for source in np.flatnonzero(same & np.isin(before.mode, (CLOSED, device_class.group))):
+                wire = device_class.wire(
+                    first=depth == 1,
+                    entered=bool(before.mode[source] == CLOSED),
+                    left=mode == CLOSED,
+                )
+                steps = self._combine(before.cost[source], device_class.inner[:, end] + wire)
+                begin = int(steps.argmin())
+                if steps[begin] < best[0]:
+                    best = (float(steps[begin]), Run(int(index), begin, end), int(source))
+        return best[1], best[2]
+
+
+def _pick(layer: _Layer, rows: NDArray[np.intp]) -> _Layer:
+    return _Layer(layer.used[rows], layer.mode[rows], layer.cost[rows])
+
+
+def _merged(parts: list[_Layer]) -> _Layer:
+    """Join states that are the same, entry by entry the cheaper."""
+    used = np.concatenate([part.used for part in parts])
+    mode = np.concatenate([part.mode for part in parts])
+    cost = np.concatenate([part.cost for part in parts])
+    if not len(mode):
+        return _Layer(used, mode, cost)
+    key = np.ascontiguousarray(
+        np.concatenate((used, (mode[:, None] + 1).astype(">u2").view(np.uint8)), axis=1)
+    )
+    names = key.view(np.dtype((np.void, key.shape[1]))).ravel()
+    order = np.argsort(names, kind="stable")
+    names = names[order]
+    begins = np.flatnonzero(np.concatenate(([True], names[1:] != names[:-1])))
+    least = np.minimum.reduceat(cost[order], begins, axis=0)
+    return _Layer(used[order][begins], mode[order][begins], least)

@@ -1,0 +1,250 @@
+"""Stage tables: for every class of equal devices, what each run of blocks costs on it.
+
+Written out once per problem, they make the search independent of where numbers come from: a
+stage of blocks ``b`` to ``e - 1`` is the entry ``[b, e]`` of a matrix, infinite where it does
+not fit into memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hgx.planner.cost import Hop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hgx.planner.problem import Footprint, Pool, Problem, Slot
+
+    Floats = NDArray[np.float64]
+
+
+class StageBytes(NamedTuple):
+    """Bytes of every possible stage.
+
+    Attributes:
+        inner: Of blocks ``b .. e-1`` at ``[b, e]``, infinite where ``e <= b``; shape
+            ``(n + 1, n + 1)``.
+        last: Of blocks ``b .. n-1`` with the output head at ``[b]``, infinite at ``n``, because a
+            stage has at least one block; shape ``(n + 1,)``.
+    """
+
+    inner: Floats
+    last: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceClass:
+    """Devices that are equal in every number, so that only how many are used matters.
+
+    With ``n`` blocks:
+
+    Attributes:
+        devices: Their ids, in alphabetical order.
+        group: Index of the remote node they share with other devices, or -1.
+        unit: Objective seconds per block, head last, shape ``(n + 1,)``, without wire.
+        hop: Objective seconds on the wire.
+        free_first: Whether a first stage has no wire (the coordinator's CPU).
+        limit: Bytes one device may take.
+        room: Bytes of them for weights and KV, the smallest possible scratch taken off.
+        head_discount: Bytes of the output head that are there anyway.
+        stage_bytes: Bytes of every possible stage.
+    """
+
+    devices: tuple[str, ...]
+    group: int
+    unit: Floats
+    hop: Hop
+    free_first: bool
+    limit: float
+    room: float
+    head_discount: float
+    stage_bytes: StageBytes
+
+    @cached_property
+    def inner(self) -> Floats:
+        """Objective seconds of blocks ``b .. e-1``, shape ``(n + 1, n + 1)``, without wire."""
+        fits = self.stage_bytes.inner <= self.limit
+        return np.where(fits, self._upto[None, :] - self._upto[:, None], np.inf)
+
+    @cached_property
+    def last(self) -> Floats:
+        """The same of blocks ``b .. n-1`` and the output head, shape ``(n + 1,)``."""
+        fits = self.stage_bytes.last - self.head_discount <= self.limit
+        return np.where(fits, self._upto[-1] - self._upto + self.unit[-1], np.inf)
+
+    @cached_property
+    def _upto(self) -> Floats:
+        return np.concatenate(([0.0], np.cumsum(self.unit[:-1])))
+
+    def wire(self, *, first: bool, entered: bool, left: bool) -> float:
+        """Seconds on the wire for an inner stage.
+
+        Args:
+            first: Whether it is the first stage.
+            entered: Whether hidden states come over the wire.
+            left: Whether they go back over it.
+        """
+        if first and self.free_first:
+            return 0.0
+        return self.hop.turn + entered * self.hop.enter + left * self.hop.leave
+
+    def wire_last(self, *, first: bool, entered: bool) -> float:
+        """Seconds on the wire for the stage with the output head."""
+        if first and self.free_first:
+            return 0.0
+        return self.hop.turn + entered * self.hop.enter + self.hop.finish
+
+    @property
+    def least_wire(self) -> float:
+        """The least that using one of these devices costs on the wire."""
+        if self.free_first:
+            return 0.0
+        crossing = 0.0 if self.group >= 0 else self.hop.enter + min(self.hop.leave, self.hop.finish)
+        return self.hop.turn + crossing
+
+
+class Tables(NamedTuple):
+    """The problem as the search sees it.
+
+    Attributes:
+        n_block: Number of blocks.
+        classes: Device classes that can hold at least one block.
+        groups: Number of remote nodes with more than one device.
+        bottleneck: Whether stages combine by maximum (throughput) and not by sum (latency).
+        pools: Memories that several devices share: which classes are in them, shape
+            ``(pools, classes)``, 0 or 1.
+        pool_room: Bytes for weights and KV in each of them, shape ``(pools,)``.
+        load: Bytes of weights and KV per block, head last, shape ``(n + 1,)``.
+        head_floor: Bytes the head takes at least, wherever it stands.
+    """
+
+    n_block: int
+    classes: tuple[DeviceClass, ...]
+    groups: int
+    bottleneck: bool
+    pools: Floats
+    pool_room: Floats
+    load: Floats
+    head_floor: float
+
+
+def build_tables(
+    problem: Problem, limits: Mapping[str, float], pools: Sequence[Pool] = ()
+) -> Tables:
+    """Write out the stage tables.
+
+    Args:
+        problem: The problem.
+        limits: Bytes each device may take, by id; a device that is not named is left out.
+        pools: Memories that several devices share. The search passes over them, but its bound
+            counts with them.
+    """
+    footprint = problem.footprint
+    slots = [slot for slot in problem.slots if slot.device in limits]
+    crowded = [n for n, count in Counter(s.node for s in slots if s.remote).items() if count > 1]
+    groups = {node: index for index, node in enumerate(sorted(crowded))}
+    classes: dict[tuple[object, ...], list[Slot]] = {}
+    for slot in sorted(slots, key=lambda slot: slot.device):
+        group = groups.get(slot.node, -1) if slot.remote else -1
+        pool = next((i for i, pool in enumerate(pools) if slot.device in pool.devices), -1)
+        key = _class_key(slot, group, pool, limits[slot.device])
+        classes.setdefault(key, []).append(slot)
+    sizes = stage_bytes(footprint)
+    smallest = min(sizes.inner.min(), sizes.last.min() - footprint.shared_head)
+    usable = tuple(
+        _device_class(
+            problem,
+            members,
+            group=groups.get(members[0].node, -1) if members[0].remote else -1,
+            limit=limits[members[0].device],
+            sizes=sizes,
+        )
+        for members in classes.values()
+        if limits[members[0].device] >= smallest
+    )
+    load = footprint.weights + footprint.kv
+    floor = float(load[-1]) - (footprint.shared_head if any(s.on_host for s in slots) else 0.0)
+    shares = [[float(c.devices[0] in pool.devices) for c in usable] for pool in pools]
+    return Tables(
+        n_block=problem.n_block,
+        classes=usable,
+        groups=len(groups),
+        bottleneck=problem.bottleneck,
+        pools=np.array(shares).reshape(len(pools), len(usable)),
+        pool_room=np.array([_room(footprint, pool.capacity) for pool in pools]),
+        load=load,
+        head_floor=floor,
+    )
+
+
+def stage_bytes(footprint: Footprint) -> StageBytes:
+    """Add up the bytes of every possible stage."""
+    n = len(footprint.weights) - 1
+    upto = np.concatenate(([0.0], np.cumsum((footprint.weights + footprint.kv)[:n])))
+    inner = np.full((n + 1, n + 1), np.inf)
+    begin, block = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
+    scratch = np.where(block >= begin, footprint.scratch[None, :n], -np.inf)
+    peak = np.maximum.accumulate(scratch, axis=1)
+    taken = upto[None, 1:] - upto[:n, None] + peak + footprint.inputs
+    inner[:n, 1:] = np.where(block >= begin, taken, np.inf)
+    head = footprint.weights[n] + footprint.kv[n]
+    last = np.full(n + 1, np.inf)
+    rise = np.maximum(0.0, footprint.scratch[n] - peak[:, -1])
+    last[:n] = inner[:n, n] + head + rise
+    return StageBytes(inner, last)
+
+
+def _room(footprint: Footprint, limit: float) -> float:
+    """Bytes for weights and KV where ``limit`` may be taken, with the smallest scratch."""
+    return max(0.0, limit - footprint.inputs - float(footprint.scratch.min()))
+
+
+def objective_seconds(problem: Problem, slot: Slot) -> tuple[Floats, Hop]:
+    """Seconds a slot adds to the objective, per block (head last) and on the wire."""
+    unit = problem.prefill_weight * slot.prefill.blocks + problem.decode_weight * slot.decode.blocks
+    hop = Hop.total(
+        (
+            slot.prefill.hop.scaled(problem.prefill_weight),
+            slot.decode.hop.scaled(problem.decode_weight),
+        )
+    )
+    return unit, hop
+
+
+def _class_key(slot: Slot, group: int, pool: int, limit: float) -> tuple[object, ...]:
+    return (
+        slot.decode.blocks.tobytes(),
+        slot.prefill.blocks.tobytes(),
+        slot.decode.hop,
+        slot.prefill.hop,
+        slot.on_host,
+        group,
+        pool,
+        limit,
+    )
+
+
+def _device_class(
+    problem: Problem, members: list[Slot], *, group: int, limit: float, sizes: StageBytes
+) -> DeviceClass:
+    slot = members[0]
+    unit, hop = objective_seconds(problem, slot)
+    return DeviceClass(
+        devices=tuple(member.device for member in members),
+        group=group,
+        unit=unit,
+        hop=hop,
+        free_first=slot.on_host,
+        limit=limit,
+        room=_room(problem.footprint, limit),
+        head_discount=problem.footprint.shared_head if slot.on_host else 0.0,
+        stage_bytes=sizes,
+    )
