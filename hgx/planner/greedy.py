@@ -44,7 +44,7 @@ def solve_greedily(
 ) -> tuple[float, Placement]:
     """Answer at once: the best split for an order, or for the same order from the back.
 
-    A memory that several devices share is given to the one that comes first in the order.
+    Of a memory that several devices share, each takes what it can in the same order.
 
     Args:
         problem: The problem.
@@ -58,8 +58,10 @@ def solve_greedily(
         return np.inf, ()
     limits = device_limits(problem)
     for pool in problem.pools:
-        for device in sorted(pool.devices, key=order.index)[1:]:
-            limits.pop(device, None)
+        left = pool.capacity
+        for device in sorted(pool.devices, key=order.index):
+            limits[device] = min(limits[device], left)
+            left -= limits[device]
     tables = build_tables(problem, limits)
     short_list = _enough(tables, order)
     best = best_split(tables, short_list)
