@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from hgx.core.registry import Device, Registry
 
+
 def device(total: int, free: int | None) -> Device:
     """Make a device with so much memory."""
     return Device(
