@@ -1,7 +1,7 @@
 """Bytes, seconds and rates: parse what people type, print what people read.
 
-Sizes are binary (1 KiB = 1024 bytes), as memory is sold and as llama.cpp prints it; rates on a
-wire are decimal bits (1 Gbit/s = 1e9 bits per second), as networks are sold.
+Sizes are binary (1 KiB = 1024 bytes), as memory is sold and as llama.cpp prints it; rates are
+decimal (1 GB/s = 1e9 bytes per second), as vendors give them.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def format_flops(flops_per_s: float) -> str:
     return f"{_decimal(flops_per_s)}FLOP/s"
 
 
-def format_link(bytes_per_s: float) -> str:
-    """Print a network rate given in bytes per second, as ``1 Gbit/s`` (decimal bits)."""
-    return f"{_decimal(bytes_per_s * 8)}bit/s"
+def format_tokens(per_s: float) -> str:
+    """Print a rate of tokens with three significant digits, as ``66.4 tokens/s``."""
+    return f"{_three_digits(per_s)} tokens/s"
 
 
 def _decimal(value: float) -> str:

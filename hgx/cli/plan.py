@@ -86,7 +86,7 @@ def plan(
     Say which blocks go on which device, what memory that takes, how fast it will be, whether
     that is proven optimal and what limits it. Nothing is loaded or started.
     """
-    from hgx.cli.render.console import plain, stderr, stdout
+    from hgx.cli.render.console import busy, plain, stderr, stdout
     from hgx.cli.render.plan import print_plan
     from hgx.core.options import PlanOptions
     from hgx.flows.inputs import find_model, find_registry
@@ -110,7 +110,9 @@ def plan(
     )
     placement = [_pinned(text) for text in pin or ()]
     registry = find_registry(where, devices)
-    found = draft_plan(find_model(model, where).path, registry, options, where.node_id(), placement)
+    path = find_model(model, where).path
+    with busy("Planning", quiet=wanted.quiet):
+        found = draft_plan(path, registry, options, where.node_id(), placement)
     text = found.model_dump_json(indent=2) + "\n"
     if output is not None:
         write_atomically(output, text)

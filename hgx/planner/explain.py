@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hgx.planner.constraints import out_of_reach
+from hgx.planner.cost import BLOCK_OVERHEAD_S
 from hgx.planner.work import measure_work
-from hgx.units import format_bytes, format_seconds
+from hgx.units import format_bytes, format_seconds, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) ->
         rate = options.parallel / sum(stage.decode_s for stage in stages)
         yield (
             f"the predicted tokens/s are reached when all {len(stages)} stages are busy all the "
-            f"time; when they take turns, as with few streams, it is {rate:.3g} tokens/s"
+            f"time; when they take turns, as with few streams, it is {format_tokens(rate)}"
         )
     if workload.n_ctx_train is not None and options.ctx > workload.n_ctx_train:
         yield (
@@ -56,13 +57,14 @@ def _limiting(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
     run = [*range(slowest.first_block, end), *([-1] if slowest.output_head else [])]
     reading = batch.read_bytes[run] / device.memory_bandwidth_bytes_per_s
     computing = batch.flops[run] / device.compute_flops_per_s
-    if slowest.wire_s > slowest.decode_s / 2:
-        reason = f"the wire to {slowest.slot.node}"
-    elif (computing > reading).mean() > 0.5:
-        reason = f"the arithmetic of {device.id}"
-    else:
-        reason = f"the memory bandwidth of {device.id}"
-    share = slowest.decode_s / total
+    seconds = {
+        f"the wire to {slowest.slot.node}": slowest.wire_s,
+        f"the arithmetic of {device.id}": float(computing[computing > reading].sum()),
+        f"the memory bandwidth of {device.id}": float(reading[computing <= reading].sum()),
+        f"launching blocks on {device.id} (assumed)": BLOCK_OVERHEAD_S * len(run),
+    }
+    reason = max(seconds, key=seconds.__getitem__)
+    share = seconds[reason] / total
     yield f"limited by {reason}: {share:.0%} of the {format_seconds(total)} that a token takes"
 
 
@@ -86,7 +88,7 @@ def _left_out(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) 
     used = {stage.slot.device for stage in stages}
     idle = [slot.device for slot in problem.slots if slot.device not in used]
     if idle:
-        yield f"left out: {_named(idle)}" + ("; using them would be slower" if proven else "")
+        yield f"left out: {_named(idle)}" + ("; no use of them is faster" if proven else "")
 
 
 def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str]:

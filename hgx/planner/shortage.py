@@ -41,15 +41,16 @@ def _headline(problem: Problem) -> str:
         return f"the coordinator {problem.coordinator} reaches no device"
     needed = float((problem.footprint.weights + problem.footprint.kv).sum())
     short = bytes_short(problem)
+    buffers = problem.footprint.inputs + float(problem.footprint.scratch.min())
+    count = len(problem.slots)
     what = (
-        f"{workload.path} needs {format_bytes(needed)} for weights and KV at context {options.ctx}"
+        f"{workload.path} needs {format_bytes(needed)} for weights and KV at context "
+        f"{options.ctx}, and {format_bytes(buffers)} of buffers per device"
     )
     if short:
-        return f"{what}: {format_bytes(short)} more than {len(problem.slots)} devices have together"
-    return (
-        f"{what}: all devices together have that much, but their parts do not hold whole blocks "
-        "and the buffers beside them"
-    )
+        devices = "the one device has" if count == 1 else f"{count} devices have together"
+        return f"{what}: {format_bytes(short)} more than {devices}"
+    return f"{what}: {count} devices have that much together, but not in parts that hold blocks"
 
 
 def _cures(problem: Problem) -> Iterator[str]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TextIO
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 _UNWRAPPED = 1000
 """Columns when nobody's window is known: lines stay whole for grep and for files."""
@@ -21,6 +25,17 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Return the console for messages, progress and errors."""
     return _console(sys.stderr)
+
+
+def busy(what: str, *, quiet: bool) -> AbstractContextManager[object]:
+    """Show that something takes its time, as long as the context lasts; on a terminal only.
+
+    Args:
+        what: One word, as ``Planning``.
+        quiet: Whether to show nothing at all.
+    """
+    console = stderr()
+    return console.status(what) if console.is_terminal and not quiet else nullcontext()
 
 
 def plain(text: str) -> str:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hgx.cli.render.console import plain
-from hgx.units import format_bytes, format_seconds
+from hgx.units import format_bytes, format_seconds, format_tokens
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +73,7 @@ def _prediction(plan: Plan) -> str:
     return (
         f"predicted: first token after {format_seconds(plan.predicted.ttft_s)}, then "
         f"{format_seconds(plan.predicted.tpot_s)} per token, "
-        f"{upto}{plan.predicted.tokens_per_s:.3g} tokens/s"
+        f"{upto}{format_tokens(plan.predicted.tokens_per_s)}"
     )
 
 
