@@ -8,10 +8,10 @@ from hgx.errors import Infeasible
 from hgx.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from hgx.planner.placement import Placement, PricedStage
-    from hgx.planner.problem import Pool, Problem
+    from hgx.planner.problem import Problem
 
 
 def device_limits(problem: Problem) -> dict[str, float]:
@@ -29,24 +29,13 @@ def host_shortage(problem: Problem) -> float:
     return 0.0 if problem.host_capacity is None else max(0.0, needed - problem.host_capacity)
 
 
-def bytes_short(
-    problem: Problem,
-    limits: Mapping[str, float] | None = None,
-    pools: Sequence[Pool] | None = None,
-) -> float:
-    """Bytes that all devices together are too small, at least; 0 where they might suffice.
-
-    Args:
-        problem: The problem.
-        limits: Bytes each device may take, in place of the problem's own.
-        pools: Memories that devices share, in place of the problem's own.
-    """
-    limits = device_limits(problem) if limits is None else limits
+def bytes_short(problem: Problem) -> float:
+    """Bytes that all devices together are too small, at least; 0 where they might suffice."""
     footprint = problem.footprint
     scratch = footprint.inputs + float(footprint.scratch.min())
-    room = {device: max(0.0, size - scratch) for device, size in limits.items()}
+    room = {device: max(0.0, size - scratch) for device, size in device_limits(problem).items()}
     total = sum(room.values())
-    for pool in problem.pools if pools is None else pools:
+    for pool in problem.pools:
         together = sum(room[device] for device in pool.devices)
         total -= max(0.0, together - max(0.0, pool.capacity - scratch))
     shared = footprint.shared_head if any(slot.on_host for slot in problem.slots) else 0.0

@@ -1,35 +1,30 @@
-"""The exact solver: searches of growing width, and branching where devices share one memory.
+"""The exact solver: searches of growing width and, where memory is shared, of growing accuracy.
 
-The search knows the memory of each device by itself. Where several devices share one (a CPU and
-a GPU with unified memory), it may take more than there is. Then two smaller problems are
-searched instead: one where a device of the pool takes at most ``v`` bytes, and one where it takes
-more, so that the others take at most what is left. Every placement that keeps the pool's limit is
-in one of them, and the one that broke it is in neither. Sizes are rounded to those that some
-stage really has, so that branching ends.
+The search keeps account of a memory that several devices share in levels, rounded down, so that
+it never overlooks a placement but may return one that takes too much (``hgx.planner.levels``).
+Then what it claims is still a bound. The levels that were too coarse are refined, and it runs
+again, until what it returns keeps all limits.
 """
 
 from __future__ import annotations
 
-import heapq
-from bisect import bisect_right
-from functools import cached_property
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hgx.planner.bound import lower_bound
-from hgx.planner.constraints import bytes_short, device_limits
+from hgx.planner.constraints import device_limits
+from hgx.planner.levels import Levels, add_marks, no_marks
 from hgx.planner.placement import price
-from hgx.planner.problem import Pool
 from hgx.planner.search import WORTHWHILE, Found, Search
 from hgx.planner.tables import build_tables, stage_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
+    from hgx.planner.levels import Marks
     from hgx.planner.placement import Placement, PricedStage
-    from hgx.planner.problem import Problem
+    from hgx.planner.problem import Pool, Problem
     from hgx.planner.search import Reporter, Run
     from hgx.planner.tables import Tables
 
@@ -53,13 +48,6 @@ class Outcome(NamedTuple):
     states: int
 
 
-class _Branch(NamedTuple):
-    """A part of all placements: limits per device, and memories that devices share."""
-
-    limits: Mapping[str, float]
-    pools: tuple[Pool, ...]
-
-
 def solve_exactly(
     problem: Problem,
     target: float,
@@ -78,7 +66,7 @@ def solve_exactly(
 
 
 class _Solver:
-    """Best-first search over branches."""
+    """The loop over accuracies."""
 
     def __init__(
         self,
@@ -88,6 +76,8 @@ class _Solver:
         reporter: Reporter | None,
     ) -> None:
         self._problem = problem
+        self._limits = device_limits(problem)
+        self._shared = tuple(pool for pool in problem.pools if len(pool.devices) > 1)
         self._expired = expired
         self._reporter = reporter
         self._best = target
@@ -95,51 +85,36 @@ class _Solver:
         self._states = 0
 
     def run(self) -> Outcome:
-        shared = tuple(pool for pool in self._problem.pools if len(pool.devices) > 1)
-        serial = count()
-        queue = [(0.0, next(serial), _Branch(device_limits(self._problem), shared))]
-        proven = np.inf
-        while queue:
-            floor, _, branch = heapq.heappop(queue)
-            if floor >= self._best * (1 - WORTHWHILE):
+        """Search, refine, and search again."""
+        tables = build_tables(self._problem, self._limits, self._shared)
+        bound = 0.0 if tables.classes else np.inf
+        marks = no_marks(tables)
+        while bound < self._best * (1 - WORTHWHILE) and not self._expired():
+            found = self._search(tables, marks, WIDTHS)
+            bound = max(bound, found.bound)
+            if not found.runs:
                 break
-            if self._expired():
-                proven = min(proven, floor)
+            stages = price(self._problem, _named(tables, found.runs), self._limits)
+            finer = self._refined(marks, stages)
+            if finer == marks:
                 break
-            bound, stages = self._search(branch, WIDTHS)
-            floor = max(floor, bound)
-            broken = None if stages is None else _broken_pool(branch.pools, stages)
-            if stages is None or broken is None:
-                proven = min(proven, floor)
-                continue
-            self._repair(branch, stages)
-            for child in self._split(branch, broken, stages):
-                if not bytes_short(self._problem, child.limits, child.pools):
-                    heapq.heappush(queue, (floor, next(serial), child))
-        proven = min([proven, *(floor for floor, _, _ in queue)])
+            marks = finer
+            self._repair(stages)
         objective = self._best if self._placement else np.inf
-        return Outcome(objective, self._placement, min(proven, self._best), self._states)
+        return Outcome(objective, self._placement, min(bound, self._best), self._states)
 
-    def _search(
-        self, branch: _Branch, widths: tuple[int, ...]
-    ) -> tuple[float, list[PricedStage] | None]:
-        """Search one branch with growing width, until it is proven or time is up.
+    def _search(self, tables: Tables, marks: Marks, widths: Sequence[int]) -> Found:
+        """Search with growing width, until the best is proven or time is up.
 
         What is found becomes the incumbent if it keeps the limits of the shared memories.
-
-        Returns:
-            A bound for the branch, and its best placement when that beats the incumbent.
         """
-        tables = build_tables(self._problem, branch.limits, branch.pools)
-        if not tables.classes:
-            return np.inf, None
         prices = lower_bound(tables, self._best)
-        root = prices.root()
-        if root >= self._best:
-            return root, None
-        best = Found(np.inf, (), root, 0)
+        levels = Levels(tables, marks)
+        best = Found(np.inf, (), prices.root(), 0)
         for width in widths:
-            search = Search(tables, prices, self._expired, self._reporter)
+            if best.bound >= min(self._best, best.objective) * (1 - WORTHWHILE):
+                break
+            search = Search(tables, prices, levels, self._expired, self._reporter)
             found = search.run(min(self._best, best.objective), width)
             self._states += found.states
             best = Found(
@@ -148,50 +123,40 @@ class _Solver:
                 max(best.bound, found.bound),
                 0,
             )
-            if best.bound >= min(self._best, best.objective) * (1 - WORTHWHILE) or self._expired():
+            if self._expired():
                 break
-        if not best.runs:
-            return best.bound, None
-        stages = price(self._problem, _named(tables, best.runs), branch.limits)
-        if _broken_pool(self._problem.pools, stages) is None:
-            self._best, self._placement = best.objective, _placement(stages)
-        return best.bound, stages
+        if best.runs:
+            stages = price(self._problem, _named(tables, best.runs), self._limits)
+            if all(sum(_taken(pool, stages)) <= pool.capacity for pool in self._problem.pools):
+                self._best = best.objective
+                self._placement = tuple(
+                    (stage.slot.device, stage.first_block, stage.last_block) for stage in stages
+                )
+        return best
 
-    def _repair(self, branch: _Branch, stages: list[PricedStage]) -> None:
+    def _refined(self, marks: Marks, stages: Sequence[PricedStage]) -> Marks:
+        """Forbid what a placement takes too much of shared memories; no change where nothing."""
+        finer: list[tuple[float, ...]] = []
+        for pool, old in zip(self._shared, marks, strict=True):
+            taken = _taken(pool, stages)
+            broken = sum(taken) > pool.capacity
+            finer.append(add_marks(old, pool.capacity, taken, self._sizes) if broken else old)
+        return tuple(finer)
+
+    def _repair(self, stages: Sequence[PricedStage]) -> None:
         """Look for an incumbent that divides shared memories as a broken placement did."""
         taken = {stage.slot.device: stage.memory.total_bytes for stage in stages}
-        limits = dict(branch.limits)
-        for pool in branch.pools:
-            used = {device: taken.get(device, 0) for device in pool.devices}
-            total = sum(used.values()) or 1
-            for device, size in used.items():
-                limits[device] = min(limits[device], pool.capacity * size / total)
-        self._search(_Branch(limits, ()), WIDTHS[:1])
+        limits = dict(self._limits)
+        for pool in self._shared:
+            total = sum(taken.get(device, 0) for device in pool.devices) or 1
+            for device in pool.devices:
+                share = pool.capacity * taken.get(device, 0) / total
+                limits[device] = min(limits[device], share)
+        tables = build_tables(self._problem, limits)
+        if tables.classes:
+            self._search(tables, (), WIDTHS[:1])
 
-    def _split(
-        self, branch: _Branch, pool: Pool, stages: list[PricedStage]
-    ) -> tuple[_Branch, _Branch]:
-        """Divide the placements so that none takes from the pool what this one took."""
-        taken = {
-            stage.slot.device: stage.memory.total_bytes
-            for stage in stages
-            if stage.slot.device in pool.devices
-        }
-        largest = max(taken, key=lambda device: (taken[device], device))
-        excess = sum(taken.values()) - pool.capacity
-        at = bisect_right(self._sizes, taken[largest] - excess / 2)
-        most = self._sizes[at - 1] if at else 0.0
-        more = self._sizes[at] if at < len(self._sizes) else np.inf
-        others = pool.devices - {largest}
-        left = max(0.0, pool.capacity - more)
-        less, rest = dict(branch.limits), dict(branch.limits)
-        less[largest] = min(less[largest], most)
-        for device in others:
-            rest[device] = min(rest[device], left)
-        pools = branch.pools if len(others) == 1 else (*branch.pools, Pool(others, left))
-        return _Branch(less, branch.pools), _Branch(rest, pools)
-
-    @cached_property
+    @property
     def _sizes(self) -> list[float]:
         """All sizes in bytes that a stage can have, ascending."""
         inner, last = stage_bytes(self._problem.footprint)
@@ -206,13 +171,6 @@ def _named(tables: Tables, runs: tuple[Run, ...]) -> Placement:
     return tuple((next(unused[run.class_index]), run.begin, run.end - 1) for run in runs)
 
 
-def _placement(stages: list[PricedStage]) -> Placement:
-    return tuple((stage.slot.device, stage.first_block, stage.last_block) for stage in stages)
-
-
-def _broken_pool(pools: tuple[Pool, ...], stages: list[PricedStage]) -> Pool | None:
-    taken = {stage.slot.device: stage.memory.total_bytes for stage in stages}
-    for pool in pools:
-        if sum(taken.get(device, 0) for device in pool.devices) > pool.capacity:
-            return pool
-    return None
+def _taken(pool: Pool, stages: Sequence[PricedStage]) -> list[int]:
+    """Bytes that the devices of a memory take, in pipeline order."""
+    return [stage.memory.total_bytes for stage in stages if stage.slot.device in pool.devices]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.planner.constraints import bytes_short, device_limits, host_shortage
-from hgx.planner.search import CLOSED
+from hgx.planner.layer import CLOSED
 from hgx.planner.semiring import append, combine
 from hgx.planner.tables import build_tables
 

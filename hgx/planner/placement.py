@@ -37,6 +37,8 @@ def check_shape(n_block: int, devices: Iterable[str], placement: Sequence[object
     Raises:
         Infeasible: It does not; the message says where.
     """
+    if not placement:
+        raise Infeasible("the placement has no stages: give at least one device its blocks")
     known = set(devices)
     checked: list[tuple[str, int, int]] = []
     for stage in placement:

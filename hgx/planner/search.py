@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from hgx.planner.layer import CLOSED, Layer, merged, pick
+from hgx.planner.levels import OPEN_END
 from hgx.planner.semiring import append, combine
 
 if TYPE_CHECKING:
@@ -27,19 +29,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.planner.bound import Bound
+    from hgx.planner.levels import Levels, Take
     from hgx.planner.tables import DeviceClass, Tables
 
     Floats = NDArray[np.float64]
-    Counts = NDArray[np.uint8]
-
-CLOSED = -1
-"""Mode of a state whose hidden states are back at the coordinator; others name a group."""
+    Counts = NDArray[np.uint16]
 
 SLAB = 256
 """States that are handled together."""
 
-ELEMENTS = 1 << 24
-"""Most entries that one layer may produce before it is merged: 128 MiB of them."""
+ELEMENTS = 1 << 23
+"""Most entries that one layer may produce before it is merged: 64 MiB of them."""
 
 WORTHWHILE = 1e-9
 """Relative improvement below which two objectives are the same."""
@@ -89,18 +89,20 @@ class Found(NamedTuple):
     states: int
 
 
-class _Layer(NamedTuple):
-    """States with the same number of stages.
+class _Entry(NamedTuple):
+    """States that a class can follow in the same way.
 
     Attributes:
-        used: Devices used of each class, shape ``(states, classes)``.
-        mode: CLOSED or the group whose node holds the hidden states, shape ``(states,)``.
-        cost: Least cost of the first ``b`` blocks, shape ``(states, n + 1)``.
+        rows: Their indices in the layer.
+        entered: Whether hidden states come over the wire.
+        level: Level of the shared memory the class is in; 0 where it is in none.
+        closing: Whether it is the last device of that memory.
     """
 
-    used: Counts
-    mode: NDArray[np.int16]
-    cost: Floats
+    rows: NDArray[np.intp]
+    entered: bool
+    level: int
+    closing: bool
 
 
 class _Goal(NamedTuple):
@@ -117,6 +119,7 @@ class Search:
     Args:
         tables: Stage tables.
         bound: Bound on what is left to pay.
+        levels: How account is kept of shared memories.
         expired: Returns whether to stop; asked once per class and slab of states.
         reporter: Watches.
     """
@@ -125,15 +128,17 @@ class Search:
         self,
         tables: Tables,
         bound: Bound,
+        levels: Levels,
         expired: Callable[[], bool],
         reporter: Reporter | None = None,
     ) -> None:
         self._tables = tables
         self._bound = bound
+        self._levels = levels
         self._expired = expired
         self._reporter = reporter or Silent()
-        self._counts = np.array([len(c.devices) for c in tables.classes], dtype=np.uint8)
-        self._layers: list[_Layer] = []
+        self._counts = np.array([len(c.devices) for c in tables.classes], dtype=np.uint16)
+        self._layers: list[Layer] = []
         self._goal: _Goal | None = None
 
     def run(self, target: float, width: int) -> Found:
@@ -148,8 +153,9 @@ class Search:
         width = max(1, min(width, ELEMENTS // offspring))
         start = np.full((1, tables.n_block + 1), np.inf)
         start[0, 0] = 0.0
-        layer = _Layer(
-            np.zeros((1, len(tables.classes)), dtype=np.uint8),
+        layer = Layer(
+            np.zeros((1, len(tables.classes)), dtype=np.uint16),
+            np.zeros((1, len(tables.pool_room)), dtype=np.uint16),
             np.full(1, CLOSED, dtype=np.int16),
             start,
         )
@@ -171,7 +177,7 @@ class Search:
         objective = best if runs else np.inf
         return Found(objective, runs, min(cut, best), states)
 
-    def _floor(self, layer: _Layer) -> Floats:
+    def _floor(self, layer: Layer) -> Floats:
         """Least objective each state can still lead to, shape ``(states,)``."""
         rest = self._bound.rest(layer.used.astype(np.float64))
         return self._combine(layer.cost, rest).min(axis=1)
@@ -179,72 +185,92 @@ class Search:
     def _combine(self, done: Floats, more: Floats) -> Floats:
         return combine(done, more, bottleneck=self._tables.bottleneck)
 
-    def _finish(self, layer: _Layer, best: float) -> float:
+    def _finish(self, layer: Layer, best: float) -> float:
         """Try every class as the last stage."""
         first = len(self._layers) == 1
         for index, device_class in enumerate(self._tables.classes):
-            for rows, entered in self._entries(layer, index, device_class):
-                wire = device_class.wire_last(first=first, entered=entered)
-                total = self._combine(layer.cost[rows], device_class.last[None, :] + wire)
+            for entry in self._entries(layer, index, device_class):
+                wire = device_class.wire_last(first=first, entered=entry.entered)
+                last = self._levels.last(index, entry.level) + wire
+                total = self._combine(layer.cost[entry.rows], last[None, :])
                 value = float(total.min())
                 if value < best * (1 - WORTHWHILE):
                     best = value
-                    row = int(rows[int(total.min(axis=1).argmin())])
+                    row = int(entry.rows[int(total.min(axis=1).argmin())])
                     self._goal = _Goal(len(self._layers) - 1, row, index)
                     self._reporter.improved(best)
         return best
 
-    def _entries(
-        self, layer: _Layer, index: int, device_class: DeviceClass
-    ) -> Iterator[tuple[NDArray[np.intp], bool]]:
-        """States that a class can follow, and whether its hidden states come over the wire.
-
-        They come in slabs, so that the clock is looked at often.
-        """
+    def _entries(self, layer: Layer, index: int, device_class: DeviceClass) -> Iterator[_Entry]:
+        """States that a class can follow, in slabs, so that the clock is looked at often."""
         free = layer.used[:, index] < self._counts[index]
+        pool = self._levels.pool_of[index]
         for mode in sorted({CLOSED, device_class.group}):
             rows = np.flatnonzero(free & (layer.mode == mode))
-            for at in range(0, len(rows), SLAB):
-                yield rows[at : at + SLAB], mode == CLOSED
+            for part, level, closing in self._by_level(layer, rows, pool):
+                for at in range(0, len(part), SLAB):
+                    yield _Entry(part[at : at + SLAB], mode == CLOSED, level, closing)
 
-    def _expand(self, layer: _Layer, best: float) -> _Layer | None:
+    def _by_level(
+        self, layer: Layer, rows: NDArray[np.intp], pool: int
+    ) -> Iterator[tuple[NDArray[np.intp], int, bool]]:
+        """Part states by what is taken of a shared memory, and whether its last device comes."""
+        if pool < 0 or not len(rows):
+            yield rows, 0, False
+            return
+        closes = self._levels.closes(layer.used[rows], pool)
+        level = layer.level[rows, pool]
+        for closing in (False, True):
+            for value in np.unique(level[closes == closing]):
+                yield rows[(closes == closing) & (level == value)], int(value), closing
+
+    def _expand(self, layer: Layer, best: float) -> Layer | None:
         """Append every class to every state; None when time ran out before all was done."""
-        first = len(self._layers) == 1
-        parts: list[_Layer] = []
+        parts: list[Layer] = []
         for index, device_class in enumerate(self._tables.classes):
-            for rows, entered in self._entries(layer, index, device_class):
+            for entry in self._entries(layer, index, device_class):
                 if self._expired():
                     return None
-                for mode in sorted({CLOSED, device_class.group}):
-                    wire = device_class.wire(first=first, entered=entered, left=mode == CLOSED)
-                    cost = append(
-                        layer.cost[rows],
-                        device_class.inner + wire,
-                        bottleneck=self._tables.bottleneck,
-                    )
-                    used = layer.used[rows].copy()
-                    used[:, index] += 1
-                    part = _Layer(used, np.full(len(rows), mode, dtype=np.int16), cost)
-                    parts.append(self._pruned(part, best))
-        return _merged(parts) if parts else _pick(layer, np.array([], dtype=np.intp))
+                for take in self._levels.takes(index, entry.level, closing=entry.closing):
+                    for mode in sorted({CLOSED, device_class.group}):
+                        part = self._appended(layer, entry, index, take, mode)
+                        parts.append(self._pruned(part, best))
+        return merged(parts) if parts else pick(layer, np.array([], dtype=np.intp))
 
-    def _pruned(self, layer: _Layer, best: float) -> _Layer:
+    def _appended(self, layer: Layer, entry: _Entry, index: int, take: Take, mode: int) -> Layer:
+        """Append one stage of a class, in one way to take memory and to leave hidden states."""
+        device_class = self._tables.classes[index]
+        first = len(self._layers) == 1
+        wire = device_class.wire(first=first, entered=entry.entered, left=mode == CLOSED)
+        used, level = layer.used[entry.rows], layer.level[entry.rows]
+        used[:, index] += 1
+        pool = self._levels.pool_of[index]
+        if pool >= 0:
+            level[:, pool] = max(take.target, 0)
+        modes = np.full(len(entry.rows), mode, dtype=np.int16)
+        stages = take.stages + wire
+        bottleneck = self._tables.bottleneck
+        return Layer(
+            used, level, modes, append(layer.cost[entry.rows], stages, bottleneck=bottleneck)
+        )
+
+    def _pruned(self, layer: Layer, best: float) -> Layer:
         """Drop entries that cannot lead below the incumbent, and states without entries."""
         rest = self._bound.rest(layer.used.astype(np.float64))
         hopeless = self._combine(layer.cost, rest) >= best * (1 - WORTHWHILE)
         cost = np.where(hopeless, np.inf, layer.cost)
         cost[:, -1] = np.inf  # the output head needs a block beside it
         kept = np.isfinite(cost).any(axis=1)
-        return _pick(_Layer(layer.used, layer.mode, cost), np.flatnonzero(kept))
+        return pick(layer._replace(cost=cost), np.flatnonzero(kept))
 
-    def _narrow(self, layer: _Layer, width: int) -> tuple[_Layer, float]:
+    def _narrow(self, layer: Layer, width: int) -> tuple[Layer, float]:
         """Keep the most promising states; return also the least bound of those cut."""
         if len(layer.mode) <= width:
             return layer, np.inf
         floor = self._floor(layer)
         order = np.argsort(floor, kind="stable")
         kept, lost = order[:width], order[width:]
-        return _pick(layer, kept), float(floor[lost[0]])
+        return pick(layer, kept), float(floor[lost[0]])
 
     def _walk_back(self, goal: _Goal) -> list[Run]:
         """Recover the stages of the incumbent from the layers."""
@@ -253,7 +279,10 @@ class Search:
         entered = layer.mode[goal.row] == CLOSED
         last = classes[goal.class_index]
         wire = last.wire_last(first=goal.depth == 0, entered=bool(entered))
-        total = self._combine(layer.cost[goal.row], last.last + wire)
+        pool = self._levels.pool_of[goal.class_index]
+        level = int(layer.level[goal.row, pool]) if pool >= 0 else 0
+        stages = self._levels.last(goal.class_index, level)
+        total = self._combine(layer.cost[goal.row], stages + wire)
         end = int(total.argmin())
         runs = [Run(goal.class_index, end, self._tables.n_block)]
         row = goal.row
@@ -268,43 +297,32 @@ class Search:
         layer, before = self._layers[depth], self._layers[depth - 1]
         mode = int(layer.mode[row])
         best = (np.inf, Run(-1, 0, 0), -1)
-        for index in np.flatnonzero(layer.used[row]):
+        for index in map(int, np.flatnonzero(layer.used[row])):
             device_class = self._tables.classes[index]
             if mode not in (CLOSED, device_class.group):
                 continue
-            previous = layer.used[row].copy()
-            previous[index] -= 1
-            same = (before.used == previous).all(axis=1)
-            for source in np.flatnonzero(same & np.isin(before.mode, (CLOSED, device_class.group))):
-                wire = device_class.wire(
-                    first=depth == 1,
-                    entered=bool(before.mode[source] == CLOSED),
-                    left=mode == CLOSED,
-                )
-                steps = self._combine(before.cost[source], device_class.inner[:, end] + wire)
+            for source, stages in self._sources(layer, before, row, index):
+                entered = bool(before.mode[source] == CLOSED)
+                wire = device_class.wire(first=depth == 1, entered=entered, left=mode == CLOSED)
+                steps = self._combine(before.cost[source], stages[:, end] + wire)
                 begin = int(steps.argmin())
                 if steps[begin] < best[0]:
-                    best = (float(steps[begin]), Run(int(index), begin, end), int(source))
+                    best = (float(steps[begin]), Run(index, begin, end), source)
         return best[1], best[2]
 
-
-def _pick(layer: _Layer, rows: NDArray[np.intp]) -> _Layer:
-    return _Layer(layer.used[rows], layer.mode[rows], layer.cost[rows])
-
-
-def _merged(parts: list[_Layer]) -> _Layer:
-    """Join states that are the same, entry by entry the cheaper."""
-    used = np.concatenate([part.used for part in parts])
-    mode = np.concatenate([part.mode for part in parts])
-    cost = np.concatenate([part.cost for part in parts])
-    if not len(mode):
-        return _Layer(used, mode, cost)
-    key = np.ascontiguousarray(
-        np.concatenate((used, (mode[:, None] + 1).astype(">u2").view(np.uint8)), axis=1)
-    )
-    names = key.view(np.dtype((np.void, key.shape[1]))).ravel()
-    order = np.argsort(names, kind="stable")
-    names = names[order]
-    begins = np.flatnonzero(np.concatenate(([True], names[1:] != names[:-1])))
-    least = np.minimum.reduceat(cost[order], begins, axis=0)
-    return _Layer(used[order][begins], mode[order][begins], least)
+    def _sources(
+        self, layer: Layer, before: Layer, row: int, index: int
+    ) -> Iterator[tuple[int, Floats]]:
+        """States that one stage of a class turns into a given one, and the stages that do."""
+        previous = layer.used[row].copy()
+        previous[index] -= 1
+        pool = self._levels.pool_of[index]
+        others = [other for other in range(layer.level.shape[1]) if other != pool]
+        same = (before.used == previous).all(axis=1)
+        same &= (before.level[:, others] == layer.level[row, others]).all(axis=1)
+        same &= np.isin(before.mode, (CLOSED, self._tables.classes[index].group))
+        open_end = pool < 0 or bool(self._levels.closes(previous[None, :], pool)[0])
+        target = OPEN_END if open_end else int(layer.level[row, pool])
+        for source in map(int, np.flatnonzero(same)):
+            level = int(before.level[source, pool]) if pool >= 0 else 0
+            yield source, self._levels.stages(index, level, target)

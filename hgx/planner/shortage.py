@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hgx.errors import ModelError
 from hgx.planner.constraints import (
     bytes_short,
     host_shortage,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 SMALLEST_CTX = 256
 """No shorter context is worth proposing."""
+
+PRECISION = 0.01
+"""To which the memory that is missing is found out."""
 
 
 def explain_shortage(problem: Problem) -> list[str]:
@@ -58,9 +62,10 @@ def _cures(problem: Problem) -> Iterator[str]:
 
     def fits(changed: PlanOptions) -> bool:
         question = problem.question._replace(options=changed)
-        changed_problem = build_problem(question, problem.coordinator)
-        order = [slot.device for slot in sorted(changed_problem.slots, key=lambda s: -s.capacity)]
-        return bool(solve_greedily(changed_problem, order)[1])
+        try:
+            return _fits(build_problem(question, problem.coordinator))
+        except ModelError:  # its rows are no whole number of the KV type's blocks
+            return False
 
     ctx = _longest_context(options, fits)
     if ctx is not None:
@@ -73,15 +78,49 @@ def _cures(problem: Problem) -> Iterator[str]:
         yield "it fits with --parallel 1"
     short = bytes_short(problem)
     weights = float(problem.footprint.weights.sum())
-    if short and ctx is None:
-        yield f"it would fit with {format_bytes(short)} more memory on any one device"
-        if 0.2 * weights < weights - short:
-            yield (
-                "or with a smaller quantisation of the same model: at most "
-                f"{format_bytes(weights - short)} instead of {format_bytes(weights)}"
-            )
+    if ctx is None:
+        yield from _more_memory(problem)
+    if ctx is None and 0.2 * weights < weights - short < weights:
+        yield (
+            "or with a smaller quantisation of the same model: at most "
+            f"{format_bytes(weights - short)} instead of {format_bytes(weights)}"
+        )
     if options.headroom_bytes and fits(options.model_copy(update={"headroom_bytes": 0})):
         yield "it fits with --headroom 0, at the risk of running out of memory"
+
+
+def _more_memory(problem: Problem) -> Iterator[str]:
+    """Say how much more memory on the largest device would do, where any would."""
+    largest = max(problem.slots, key=lambda slot: slot.capacity, default=None)
+    if largest is None or not largest.capacity:
+        return
+
+    def larger(extra: float) -> Problem:
+        own = largest._replace(capacity=largest.capacity + extra)
+        return problem._replace(
+            slots=tuple(own if slot is largest else slot for slot in problem.slots),
+            pools=tuple(
+                pool._replace(capacity=pool.capacity + extra)
+                if largest.device in pool.devices
+                else pool
+                for pool in problem.pools
+            ),
+        )
+
+    footprint = problem.footprint
+    whole = (footprint.weights + footprint.kv).sum() + footprint.scratch.max() + footprint.inputs
+    low, high = bytes_short(problem), float(whole)
+    if not _fits(larger(high)):
+        return
+    while high - low > PRECISION * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _fits(larger(middle)) else (middle, high)
+    yield f"it would fit with {format_bytes(high)} more memory on {largest.device}"
+
+
+def _fits(problem: Problem) -> bool:
+    order = [slot.device for slot in sorted(problem.slots, key=lambda s: -s.capacity)]
+    return bool(solve_greedily(problem, order)[1])
 
 
 def _longest_context(options: PlanOptions, fits: Callable[[PlanOptions], bool]) -> int | None:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
     Clock = Callable[[], float]
 
-WRITING_S = 0.02
-"""Kept of the time limit for writing the answer out."""
+SEARCH_SHARE = 0.95
+"""Part of the time limit for searching; a layer is merged, and the answer written, in the rest."""
 
 GREEDY_BUDGET_S = 0.04
 """After this time the greedy solver tries no further node as coordinator."""
@@ -91,7 +91,7 @@ def solve(
     options = options or PlanOptions()
     question = Question(registry, workload, options)
     start = clock()
-    deadline = start + max(options.timeout_s - WRITING_S, options.timeout_s / 2)
+    deadline = start + SEARCH_SHARE * options.timeout_s
     nodes = _coordinators(question, this_node)
     stop = min(start + GREEDY_BUDGET_S, deadline)
     known: list[_Candidate] = []

@@ -121,7 +121,8 @@ class Tables(NamedTuple):
         bottleneck: Whether stages combine by maximum (throughput) and not by sum (latency).
         pools: Memories that several devices share: which classes are in them, shape
             ``(pools, classes)``, 0 or 1.
-        pool_room: Bytes for weights and KV in each of them, shape ``(pools,)``.
+        pool_capacity: Bytes of each of them, shape ``(pools,)``.
+        pool_room: Bytes of them for weights and KV, shape ``(pools,)``.
         load: Bytes of weights and KV per block, head last, shape ``(n + 1,)``.
         head_floor: Bytes the head takes at least, wherever it stands.
     """
@@ -131,6 +132,7 @@ class Tables(NamedTuple):
     groups: int
     bottleneck: bool
     pools: Floats
+    pool_capacity: Floats
     pool_room: Floats
     load: Floats
     head_floor: float
@@ -144,8 +146,7 @@ def build_tables(
     Args:
         problem: The problem.
         limits: Bytes each device may take, by id; a device that is not named is left out.
-        pools: Memories that several devices share. The search passes over them, but its bound
-            counts with them.
+        pools: Memories that several devices share, each device in one of them at most.
     """
     footprint = problem.footprint
     slots = [slot for slot in problem.slots if slot.device in limits]
@@ -179,6 +180,7 @@ def build_tables(
         groups=len(groups),
         bottleneck=problem.bottleneck,
         pools=np.array(shares).reshape(len(pools), len(usable)),
+        pool_capacity=np.array([pool.capacity for pool in pools]),
         pool_room=np.array([_room(footprint, pool.capacity) for pool in pools]),
         load=load,
         head_floor=floor,

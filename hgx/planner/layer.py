@@ -1,0 +1,59 @@
+"""A layer of the search: states with the same number of stages, as arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Counts = NDArray[np.uint16]
+
+CLOSED = -1
+"""Mode of a state whose hidden states are back at the coordinator; others name a group."""
+
+
+class Layer(NamedTuple):
+    """States with the same number of stages.
+
+    Attributes:
+        used: Devices used of each class, shape ``(states, classes)``.
+        level: What is taken of each shared memory, in levels, shape ``(states, pools)``.
+        mode: CLOSED or the group whose node holds the hidden states, shape ``(states,)``.
+        cost: Least cost of the first ``b`` blocks, shape ``(states, n + 1)``.
+    """
+
+    used: Counts
+    level: Counts
+    mode: NDArray[np.int16]
+    cost: Floats
+
+
+def pick(layer: Layer, rows: NDArray[np.intp]) -> Layer:
+    """Take some states of a layer."""
+    return Layer(layer.used[rows], layer.level[rows], layer.mode[rows], layer.cost[rows])
+
+
+def merged(parts: Sequence[Layer]) -> Layer:
+    """Join states that are the same, entry by entry the cheaper."""
+    whole = Layer(
+        used=np.concatenate([part.used for part in parts]),
+        level=np.concatenate([part.level for part in parts]),
+        mode=np.concatenate([part.mode for part in parts]),
+        cost=np.concatenate([part.cost for part in parts]),
+    )
+    if not len(whole.mode):
+        return whole
+    modes = (whole.mode[:, None] + 1).astype(np.uint16)
+    key = np.ascontiguousarray(np.concatenate((whole.used, whole.level, modes), axis=1))
+    names = key.view(np.dtype((np.void, key.itemsize * key.shape[1]))).ravel()
+    order = np.argsort(names, kind="stable")
+    names = names[order]
+    begins = np.flatnonzero(np.concatenate(([True], names[1:] != names[:-1])))
+    least = np.minimum.reduceat(whole.cost[order], begins, axis=0)
+    return pick(whole, order[begins])._replace(cost=least)

@@ -1,0 +1,89 @@
+"""Planning, composed: a model file, this machine, a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hgx.errors import Infeasible, ModelError
+from hgx.flows.plan import draft_plan, evaluate, plan_model, require_feasible, solve
+from tests.gguf.ggufs import llama_like
+from tests.planner.made import MB, device, options, registry, workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FREE = options(coordinator=None)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A small llama of four blocks."""
+    return llama_like(
+        tmp_path / "model.gguf",
+        n_block=4,
+        n_embd=512,
+        n_head=8,
+        n_head_kv=4,
+        n_ff=1024,
+        n_vocab=1000,
+    )
+
+
+@pytest.fixture
+def this_is_a(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this machine the node ``a``."""
+    (tmp_path / "node.json").write_text('{"id": "a"}')
+    monkeypatch.setenv("HGX_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("this_is_a")
+def test_this_machine_coordinates() -> None:
+    """Solving and evaluating know which machine this is, though another one would be better."""
+    known = registry(device("b/cuda:0"), nodes=("a",))
+    solved = solve(known, workload(), FREE)
+    pinned = evaluate(known, workload(), [("b/cuda:0", 0, 3)], FREE)
+    assert [plan.host.node for plan in (solved, pinned) if plan.host] == ["a", "a"]
+    assert solved.predicted == pinned.predicted
+
+
+def test_a_model_file_is_planned(model: Path) -> None:
+    """The file is read, and the plan is for the machine that asks."""
+    read, plan = plan_model(model, registry(device("b/cuda:0"), nodes=("a",)), FREE, "a")
+    assert (plan.status, plan.model.n_block) == ("optimal", read.n_block)
+    assert plan.host is not None
+    assert plan.host.node == "a"
+
+
+def test_a_model_that_fits_nowhere_is_an_error_where_a_plan_is_needed(model: Path) -> None:
+    """The error has the plan's sentences, and its cures apart; a draft only says so."""
+    small = registry(device("a/cuda:0", MB))
+    with pytest.raises(Infeasible) as caught:
+        plan_model(model, small, FREE, "a")
+    draft = draft_plan(model, small, FREE, "a")
+    assert draft.status == "infeasible"
+    assert caught.value.message == "; ".join(draft.why)
+    assert caught.value.cures == draft.why[1:]
+
+
+def test_a_draft_with_a_placement_is_an_evaluation(model: Path) -> None:
+    """A placement that is given is predicted, not improved, and refused where it breaks a limit."""
+    known = registry(device("a/cuda:0"), device("b/cuda:0"))
+    draft = draft_plan(model, known, FREE, "a", [("b/cuda:0", 0, 3)])
+    assert [stage.device for stage in draft.stages] == ["b/cuda:0"]
+    with pytest.raises(Infeasible, match="ends with block 2"):
+        draft_plan(model, known, FREE, "a", [("b/cuda:0", 0, 2)])
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    """What cannot be read as a model is no question of memory."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"something else")
+    with pytest.raises(ModelError):
+        plan_model(path, registry(device("a/cuda:0")), FREE, "a")
+
+
+def test_a_feasible_plan_passes() -> None:
+    """Only "infeasible" is an error."""
+    require_feasible(solve(registry(device("a/cuda:0")), workload(), options()))
