@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from hgx.planner.levels import Marks
     from hgx.planner.placement import Placement, PricedStage
     from hgx.planner.problem import Pool, Problem
-    from hgx.planner.search import Reporter, Run
+    from hgx.planner.reporter import Reporter
+    from hgx.planner.search import Run
     from hgx.planner.tables import Tables
 
 WIDTHS = (32, 1024, 16384)

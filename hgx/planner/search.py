@@ -15,12 +15,13 @@ that were cut is what remains proven, and a wider search may prove more.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hgx.planner.layer import CLOSED, Layer, merged, pick
 from hgx.planner.levels import OPEN_END
+from hgx.planner.reporter import Silent
 from hgx.planner.semiring import append, combine
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from hgx.planner.bound import Bound
     from hgx.planner.levels import Levels, Take
+    from hgx.planner.reporter import Reporter
     from hgx.planner.tables import DeviceClass, Tables
 
     Floats = NDArray[np.float64]
@@ -43,26 +45,6 @@ ELEMENTS = 1 << 23
 
 WORTHWHILE = 1e-9
 """Relative improvement below which two objectives are the same."""
-
-
-class Reporter(Protocol):
-    """Watches a search. Both calls cost O(1) and happen once per layer and per improvement."""
-
-    def layer(self, depth: int, states: int) -> None:
-        """A layer of states with ``depth`` stages begins."""
-
-    def improved(self, objective: float) -> None:
-        """A better placement was found; its objective in seconds."""
-
-
-class Silent:
-    """The reporter that does nothing."""
-
-    def layer(self, depth: int, states: int) -> None:
-        """Ignore it."""
-
-    def improved(self, objective: float) -> None:
-        """Ignore it."""
 
 
 class Run(NamedTuple):

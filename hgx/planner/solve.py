@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hgx.core.registry import Registry
     from hgx.core.workload import Workload
     from hgx.planner.placement import Placement
-    from hgx.planner.search import Reporter
+    from hgx.planner.reporter import Reporter
 
     Clock = Callable[[], float]
 
