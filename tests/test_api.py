@@ -58,7 +58,7 @@ def test_a_model_is_planned_from_files(tmp_path: Path) -> None:
         n_ff=1024,
         n_vocab=1000,
     )
-    registry = hgx.load_registry(tmp_path / "registry.json")
+    registry = hgx.load_registry(str(tmp_path / "registry.json"))
     model = hgx.read_model(path)
     options = hgx.PlanOptions(ctx=1024, coordinator="here")
     plan = hgx.solve(registry, model, options)

@@ -22,8 +22,8 @@ PLAIN_TEMPLATE = """\
 """
 """Jinja template of questions and answers; system texts stand as paragraphs of their own."""
 
-PLAIN_STOP = ("\nQuestion:", "\n\nQuestion:")
-"""Where an answer under that template ends: at the next question, which the model would invent.
+PLAIN_STOP = ("\nQuestion:", "\nAnswer:")
+"""Where an answer under that template ends: at the next one, which the model would invent.
 
 The engine applies it to plain completions too, where the request names no ``stop`` of its own.
 """

@@ -6,6 +6,7 @@ Readers take no lock: the file is replaced in one step, so what they open is com
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from filelock import FileLock, Timeout
@@ -18,8 +19,8 @@ from hgx.store.registry_faults import explain
 from hgx.units import MIB
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
-    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -33,7 +34,7 @@ LOCK_TIMEOUT_S = 10.0
 _LONGEST_NUMBER = 19  # digits of 2**63
 
 
-def load_registry(path: Path) -> Registry:
+def load_registry(path: str | os.PathLike[str]) -> Registry:
     """Read a registry.
 
     Args:
@@ -42,7 +43,8 @@ def load_registry(path: Path) -> Registry:
     Raises:
         RegistryError: One line: the file, the place in it, what is wrong and what to do.
     """
-    return parse_registry(_read(path), shown_path(path))
+    file = Path(path)
+    return parse_registry(_read(file), shown_path(file))
 
 
 def parse_registry(data: bytes, source: str) -> Registry:
