@@ -1,8 +1,9 @@
 """Time to plan: exact and greedy, from a home's devices to hundreds, both objectives.
 
 Usage: ``python benchmarks/planner.py [--instances 5] [--timeout 5]``. All devices differ, on nodes
-of one or two, with memory for more than the model together; blocks are unequal. Seeds are
-fixed, so that every run plans the same instances.
+of one or two, with memory for 1.2 to 3 times the model together; blocks are unequal. Where memory
+is shared, every node has a CPU and a GPU on one memory, and both may be needed. Seeds are fixed, so
+that every run plans the same instances.
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from hgx.core.options import Solver
     from hgx.core.plan import Objective, Plan
 
-SIZES = ((4, 32), (8, 80), (10, 126), (64, 126), (256, 200))
-"""Devices and blocks."""
+SIZES = (
+    (4, 32, "own"),
+    (8, 80, "own"),
+    (10, 126, "own"),
+    (4, 126, "shared"),
+    (10, 126, "shared"),
+    (64, 126, "own"),
+    (256, 200, "own"),
+)
+"""Devices, blocks, and whose memory."""
 
 OBJECTIVES: tuple[Objective, ...] = ("latency", "throughput")
 SOLVERS: tuple[Solver, ...] = ("exact", "greedy")
@@ -40,6 +49,7 @@ class Row(NamedTuple):
     objective: Objective
     devices: int
     blocks: int
+    memory: str
     plans: list[Plan]
 
     def __str__(self) -> str:
@@ -48,7 +58,8 @@ class Row(NamedTuple):
         gaps = [plan.bound.gap for plan in self.plans if plan.bound]
         proven = sum(plan.status == "optimal" for plan in self.plans)
         return (
-            f"{self.devices:>4} x {self.blocks:<4} {self.objective:<11} {self.solver:<7} "
+            f"{self.devices:>4} x {self.blocks:<4} {self.memory:<7} {self.objective:<11} "
+            f"{self.solver:<7} "
             f"{format_seconds(statistics.median(times)):>9} {format_seconds(max(times)):>9} "
             f"{proven:>3} of {len(self.plans):<3} {max(gaps, default=0.0):>8.2%} "
             f"{max(plan.solver.nodes for plan in self.plans):>8}"
@@ -101,7 +112,7 @@ def make_registry(draw: random.Random, n_device: int, workload: Workload) -> Reg
     while len(places) < n_device:
         node = places[-1][0] + 1 if places else 0
         places += [(node, index) for index in range(draw.randint(1, 2))]
-    devices = [
+    devices: list[dict[str, object]] = [
         {
             "id": f"n{node}/cuda:{index}",
             "node": f"n{node}",
@@ -112,6 +123,37 @@ def make_registry(draw: random.Random, n_device: int, workload: Workload) -> Reg
         }
         for (node, index), share in zip(places, shares, strict=False)
     ]
+    return connected(draw, devices)
+
+
+def make_shared_registry(draw: random.Random, n_device: int, workload: Workload) -> Registry:
+    """Nodes with a CPU and a GPU on one memory, of which the GPU may take three quarters."""
+    shares = [draw.uniform(0.5, 2.0) for _ in range(n_device // 2)]
+    memory = workload.file_bytes * draw.uniform(1.1, 2.0) / sum(shares)
+    devices: list[dict[str, object]] = []
+    for node, share in enumerate(shares):
+        size = int(memory * share) + 2048 * MIB
+        rate = draw.choice((1e11, 2e11, 4e11, 8e11))
+        for backend, part, bandwidth, flops in (
+            ("metal", 3 * size // 4, rate, 30 * rate),
+            ("cpu", size, min(0.7 * rate, 2e11), draw.uniform(0.5e12, 2e12)),
+        ):
+            devices.append(
+                {
+                    "id": f"n{node}/{backend}:0",
+                    "node": f"n{node}",
+                    "backend": backend,
+                    "memory_total_bytes": part,
+                    "unified_memory": backend == "metal",
+                    "memory_bandwidth_bytes_per_s": bandwidth,
+                    "compute_flops_per_s": flops,
+                }
+            )
+    return connected(draw, devices)
+
+
+def connected(draw: random.Random, devices: list[dict[str, object]]) -> Registry:
+    """Put links between the coordinator ``n0`` and the other nodes."""
     nodes = list(dict.fromkeys(str(device["node"]) for device in devices))
     links = [
         {
@@ -138,17 +180,18 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=5.0, help="seconds per plan")
     arguments = parser.parse_args()
     print(
-        f"{'size':<11} {'objective':<11} {'solver':<7} {'median':>9} {'max':>9} "
+        f"{'size':<11} {'memory':<7} {'objective':<11} {'solver':<7} {'median':>9} {'max':>9} "
         f"{'optimal':>10} {'max gap':>8} {'states':>8}"
     )
-    for n_device, n_block in SIZES:
+    for n_device, n_block, memory in SIZES:
         for objective in OBJECTIVES:
             for solver in SOLVERS:
                 plans: list[Plan] = []
                 for seed in range(arguments.instances):
                     draw = random.Random(f"{n_device} {n_block} {seed}")  # noqa: S311 - instances, not secrets
                     workload = make_workload(draw, n_block)
-                    registry = make_registry(draw, n_device, workload)
+                    make = make_registry if memory == "own" else make_shared_registry
+                    registry = make(draw, n_device, workload)
                     options = PlanOptions(
                         objective=objective,
                         coordinator="n0",
@@ -156,7 +199,7 @@ def main() -> None:
                         solver=solver,
                     )
                     plans.append(solve(registry, workload, options))
-                print(Row(solver, objective, n_device, n_block, plans), flush=True)
+                print(Row(solver, objective, n_device, n_block, memory, plans), flush=True)
 
 
 if __name__ == "__main__":
