@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
 
 SEARCH_SHARE = 0.95
-"""Part of the time limit for searching; a layer is merged, and the answer written, in the rest."""
+MERGING_S = 0.06
+"""The search ends when this share of the time limit less these seconds have passed (but not before
+half of it): its last layer may still have to be merged, and the answer written."""
 
 GREEDY_BUDGET_S = 0.04
 """After this time the greedy solver tries no further node as coordinator."""
@@ -91,7 +93,8 @@ def solve(
     options = options or PlanOptions()
     question = Question(registry, workload, options)
     start = clock()
-    deadline = start + SEARCH_SHARE * options.timeout_s
+    limit = options.timeout_s
+    deadline = start + max(limit / 2, SEARCH_SHARE * limit - MERGING_S)
     nodes = _coordinators(question, this_node)
     stop = min(start + GREEDY_BUDGET_S, deadline)
     known: list[_Candidate] = []
@@ -186,13 +189,28 @@ def _coordinators(question: Question, this_node: str | None) -> list[str]:
         return [this_node]
     if not known:
         raise RegistryError("the registry has no nodes: run 'hgx discover' first")
+    reachable = _reachable_bytes(registry)
     best = dict.fromkeys(known, 0.0)
     node_of = {device.id: device.node for device in registry.devices}
     for score in score_devices(registry, known[0], workload.n_embd):
         # Without its share for the network, which depends on the very choice to be made.
         own = score.total - WEIGHTS["network"] * score.network
         best[node_of[score.device]] = max(best[node_of[score.device]], own)
-    return sorted(known, key=lambda node: (-best[node], node))
+    enough = {node: size >= workload.file_bytes for node, size in reachable.items()}
+    return sorted(known, key=lambda node: (not enough[node], -best[node], node))
+
+
+def _reachable_bytes(registry: Registry) -> dict[str, int]:
+    """Memory of all devices that each node has, or has a link to."""
+    own = {node.id: 0 for node in registry.nodes}
+    for device in registry.devices:
+        own[device.node] += device.usable_bytes
+    pairs = {frozenset((link.source, link.target)) for link in registry.links}
+    reachable = dict(own)
+    for one, other in (pair for pair in pairs if len(pair) == 2):
+        reachable[one] += own[other]
+        reachable[other] += own[one]
+    return reachable
 
 
 def _greedy(problem: Problem, expired: Callable[[], bool]) -> _Candidate:

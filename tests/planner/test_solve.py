@@ -225,3 +225,15 @@ def test_a_greedy_bound_counts_coordinators_that_cannot_hold_anything() -> None:
     apart = registry(device("c/cuda:0"), *small, nodes=("a",), links=[])
     plan = solve(apart, workload([70 * MB] * 3), asked)
     assert (plan.status, coordinator_of(plan)) == ("optimal", "c")
+
+
+def test_the_node_in_the_middle_of_a_star_is_tried_first() -> None:
+    """Of many nodes, the one that reaches enough memory answers at once, though it is the last."""
+    asked = options(coordinator=None).model_copy(update={"solver": "greedy"})
+    leaves = [device(f"n{at:02}/cuda:0", 120 * MB) for at in range(40)]
+    links = [link("z", f"n{at:02}") for at in range(40)]
+    star = registry(*leaves, nodes=("z",), links=links)
+    model = workload([70 * MB] * 20)
+    ticking = Clock(0.05)
+    plan = solve(star, model, asked, clock=ticking)
+    assert (plan.status, coordinator_of(plan)) == ("feasible", "z")
