@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, cast
 
 from hgx.core.plan import StageMemory
 from hgx.errors import Infeasible
@@ -40,17 +41,11 @@ def check_shape(n_block: int, devices: Iterable[str], placement: Sequence[object
     if not placement:
         raise Infeasible("the placement has no stages: give at least one device its blocks")
     known = set(devices)
-    checked: list[tuple[str, int, int]] = []
-    for stage in placement:
-        if not (isinstance(stage, (tuple, list)) and len(stage) == 3):  # pyright: ignore[reportUnknownArgumentType] - this is where unknown input becomes known
-            raise Infeasible(f"a stage is (device, first block, last block), not {stage!r}")
-        device, first, last = stage  # pyright: ignore[reportUnknownVariableType] - as above
-        if not (isinstance(device, str) and isinstance(first, int) and isinstance(last, int)):
-            raise Infeasible(f"a stage is (device, first block, last block), not {stage!r}")
+    checked = [_check_stage(stage) for stage in placement]
+    for device, _, _ in checked:
         if device not in known:
             listed = ", ".join(sorted(known)) or "none"
             raise Infeasible(f"device {device!r} is not in the registry; there are: {listed}")
-        checked.append((device, first, last))
     twice = [name for name, count in Counter(d for d, _, _ in checked).items() if count > 1]
     if twice:
         raise Infeasible(f"device {twice[0]!r} has two stages: give it one run of blocks")
@@ -67,6 +62,17 @@ def check_shape(n_block: int, devices: Iterable[str], placement: Sequence[object
             f"the placement ends with block {following - 1}, but the last block is {n_block - 1}"
         )
     return tuple(checked)
+
+
+def _check_stage(stage: object) -> tuple[str, int, int]:
+    """Take a stage as users give it: a tuple or a list, of any whole numbers (numpy's too)."""
+    try:
+        device, first, last = cast("tuple[object, SupportsIndex, SupportsIndex]", stage)
+        if isinstance(device, str):
+            return device, operator.index(first), operator.index(last)
+    except (TypeError, ValueError):
+        pass
+    raise Infeasible(f"a stage is (device, first block, last block), not {stage!r}")
 
 
 def price(problem: Problem, placement: Placement, limits: Mapping[str, float]) -> list[PricedStage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from hgx.errors import Infeasible
@@ -52,6 +53,13 @@ def test_a_wrong_shape_is_refused(placement: list[object], said: str) -> None:
 def test_lists_are_as_good_as_tuples() -> None:
     """A placement that was read from JSON has lists for stages."""
     assert check_shape(4, ["d", "e"], [["d", 0, 2], ["e", 3, 3]]) == (("d", 0, 2), ("e", 3, 3))
+
+
+def test_any_whole_number_is_a_block() -> None:
+    """Blocks counted with numpy are blocks, and what comes back are plain numbers."""
+    checked = check_shape(4, ["d"], [("d", np.int64(0), np.int64(3))])
+    assert checked == (("d", 0, 3),)
+    assert [type(number) for number in checked[0][1:]] == [int, int]
 
 
 def test_an_empty_registry_has_no_devices_to_name() -> None:
