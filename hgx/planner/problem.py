@@ -212,11 +212,8 @@ def _pools(
 
 
 def _host_capacity(registry: Registry, options: PlanOptions, coordinator: str) -> float | None:
-    for node in registry.nodes:
-        if node.id == coordinator:
-            members = _in_ram(registry, coordinator)
-            return _ram_capacity(node, members, options.headroom_bytes)
-    return None
+    node = next(node for node in registry.nodes if node.id == coordinator)
+    return _ram_capacity(node, _in_ram(registry, coordinator), options.headroom_bytes)
 
 
 def _in_ram(registry: Registry, node_id: str) -> list[Device]:
