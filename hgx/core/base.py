@@ -37,7 +37,10 @@ PositiveBytes = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
 """Something per second, above zero: an unknown rate is absent, never zero."""
 
-Seconds = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+"""A quantity that may be zero."""
+
+Seconds = NonNegative
 """A duration in seconds."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\s\x00-\x1f\x7f]+$")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hgx.core.base import Bytes, Document, Seconds, Strict
+from hgx.core.base import Bytes, Document, NonNegative, Seconds, Strict
 
 Objective = Literal["latency", "throughput"]
 """latency: ttft_s + output_tokens · tpot_s. throughput: the slowest stage's seconds per token."""
@@ -30,7 +30,7 @@ class Predicted(Strict):
 
     ttft_s: Seconds
     tpot_s: Seconds
-    tokens_per_s: Seconds
+    tokens_per_s: NonNegative
 
 
 class Bound(Strict):
@@ -40,7 +40,7 @@ class Bound(Strict):
     """
 
     value: Seconds
-    gap: Seconds
+    gap: NonNegative
 
 
 class SolverReport(Strict):

@@ -6,7 +6,7 @@ in ``hgx.gguf.memory``, which turns a workload into bytes.
 
 from __future__ import annotations
 
-from hgx.core.base import Bytes, Seconds, Strict
+from hgx.core.base import Bytes, NonNegative, Strict
 
 
 class KvShape(Strict):
@@ -42,8 +42,8 @@ class Block(Strict):
     weight_bytes: dict[str, Bytes]
     expert_bytes: Bytes = 0
     expert_share: float = 1.0
-    flops_per_token: Seconds = 0.0
-    attention_flops: Seconds = 0.0
+    flops_per_token: NonNegative = 0.0
+    attention_flops: NonNegative = 0.0
     kv: KvShape = KvShape()
     scratch: int = 0
 

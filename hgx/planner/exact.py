@@ -8,6 +8,7 @@ again, until what it returns keeps all limits.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -91,11 +92,10 @@ class _Solver:
         bound = 0.0 if tables.classes else np.inf
         marks = no_marks(tables)
         while bound < self._best * (1 - WORTHWHILE) and not self._expired():
-            found = self._search(tables, marks, WIDTHS)
-            bound = max(bound, found.bound)
-            if not found.runs:
+            reached, stages = self._search(tables, marks, WIDTHS)
+            bound = max(bound, reached)
+            if not stages:
                 break
-            stages = price(self._problem, _named(tables, found.runs), self._limits)
             finer = self._refined(marks, stages)
             if finer == marks:
                 break
@@ -104,10 +104,15 @@ class _Solver:
         objective = self._best if self._placement else np.inf
         return Outcome(objective, self._placement, min(bound, self._best), self._states)
 
-    def _search(self, tables: Tables, marks: Marks, widths: Sequence[int]) -> Found:
+    def _search(
+        self, tables: Tables, marks: Marks, widths: Sequence[int]
+    ) -> tuple[float, list[PricedStage]]:
         """Search with growing width, until the best is proven or time is up.
 
         What is found becomes the incumbent if it keeps the limits of the shared memories.
+
+        Returns:
+            A bound, and the placement that was found, or nothing.
         """
         prices = lower_bound(tables, self._best)
         levels = Levels(tables, marks)
@@ -126,14 +131,13 @@ class _Solver:
             )
             if self._expired():
                 break
-        if best.runs:
-            stages = price(self._problem, _named(tables, best.runs), self._limits)
-            if all(sum(_taken(pool, stages)) <= pool.capacity for pool in self._problem.pools):
-                self._best = best.objective
-                self._placement = tuple(
-                    (stage.slot.device, stage.first_block, stage.last_block) for stage in stages
-                )
-        return best
+        if not best.runs:
+            return best.bound, []
+        placement = _named(tables, best.runs)
+        stages = price(self._problem, placement, self._limits)
+        if all(sum(_taken(pool, stages)) <= pool.capacity for pool in self._problem.pools):
+            self._best, self._placement = best.objective, placement
+        return best.bound, stages
 
     def _refined(self, marks: Marks, stages: Sequence[PricedStage]) -> Marks:
         """Forbid what a placement takes too much of shared memories; no change where nothing."""
@@ -157,7 +161,7 @@ class _Solver:
         if tables.classes:
             self._search(tables, (), WIDTHS[:1])
 
-    @property
+    @cached_property
     def _sizes(self) -> list[float]:
         """All sizes in bytes that a stage can have, ascending."""
         inner, last = stage_bytes(self._problem.footprint)

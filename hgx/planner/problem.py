@@ -16,7 +16,7 @@ from hgx.planner.cost import Hop, block_seconds, hop_seconds, wires_from
 from hgx.planner.work import measure_work, run_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -134,19 +134,20 @@ def build_problem(question: Question, coordinator: str) -> Problem:
         else:
             unreachable.append(device.id)
     reachable = {slot.device for slot in slots}
-    host_capacity = _host_capacity(registry, options, coordinator)
+    rams = {ram.node: ram for ram in _rams(registry, options.headroom_bytes)}
+    host = rams[coordinator].capacity
     throughput = options.objective == "throughput"
     return Problem(
         question=question,
         n_block=workload.n_block,
         coordinator=coordinator,
         slots=tuple(slots),
-        pools=tuple(_pools(registry, options, coordinator, footprint, reachable)),
+        pools=tuple(_pools(rams.values(), coordinator, footprint, reachable)),
         footprint=footprint,
         prefill_weight=0.0 if throughput else 1.0,
         decode_weight=1.0 if throughput else float(options.output_tokens),
         bottleneck=throughput,
-        host_capacity=host_capacity,
+        host_capacity=host,
         unreachable=tuple(unreachable),
     )
 
@@ -191,38 +192,37 @@ def _slot(question: Question, coordinator: str, device: Device, work: Work, wire
     )
 
 
+class _Ram(NamedTuple):
+    """A node's RAM: the devices in it, and bytes that may be taken; None where unknown."""
+
+    node: str
+    devices: tuple[str, ...]
+    capacity: float | None
+
+
+def _rams(registry: Registry, headroom: int) -> Iterator[_Ram]:
+    """For every node, its CPUs and the devices whose memory is the same as the CPUs'."""
+    members: dict[str, list[Device]] = {node.id: [] for node in registry.nodes}
+    for device in registry.devices:
+        if device.backend == "cpu" or device.unified_memory:
+            members[device.node].append(device)
+    for node in registry.nodes:
+        mine = members[node.id]
+        yield _Ram(
+            node.id, tuple(device.id for device in mine), _ram_capacity(node, mine, headroom)
+        )
+
+
 def _pools(
-    registry: Registry,
-    options: PlanOptions,
-    coordinator: str,
-    footprint: Footprint,
-    reachable: set[str],
+    rams: Iterable[_Ram], coordinator: str, footprint: Footprint, reachable: set[str]
 ) -> Iterator[Pool]:
     """Devices that share their node's RAM, the coordinator's own buffers taken off it."""
-    for node in registry.nodes:
-        members = _in_ram(registry, node.id)
-        capacity = _ram_capacity(node, members, options.headroom_bytes)
-        if capacity is None:
+    for ram in rams:
+        shared = frozenset(device for device in ram.devices if device in reachable)
+        if ram.capacity is None or not shared:
             continue
-        if node.id == coordinator:
-            capacity = max(0.0, capacity - footprint.host_weights - footprint.host_compute)
-        shared = frozenset(device.id for device in members if device.id in reachable)
-        if shared:
-            yield Pool(shared, capacity)
-
-
-def _host_capacity(registry: Registry, options: PlanOptions, coordinator: str) -> float | None:
-    node = next(node for node in registry.nodes if node.id == coordinator)
-    return _ram_capacity(node, _in_ram(registry, coordinator), options.headroom_bytes)
-
-
-def _in_ram(registry: Registry, node_id: str) -> list[Device]:
-    """The node's CPUs and the devices whose memory is the same as the CPUs'."""
-    return [
-        device
-        for device in registry.devices
-        if device.node == node_id and (device.backend == "cpu" or device.unified_memory)
-    ]
+        own = footprint.host_weights + footprint.host_compute if ram.node == coordinator else 0.0
+        yield Pool(shared, max(0.0, ram.capacity - own))
 
 
 def _ram_capacity(node: Node, members: list[Device], headroom: int) -> float | None:

@@ -117,7 +117,6 @@ class Tables(NamedTuple):
     Attributes:
         n_block: Number of blocks.
         classes: Device classes that can hold at least one block.
-        groups: Number of remote nodes with more than one device.
         bottleneck: Whether stages combine by maximum (throughput) and not by sum (latency).
         pools: Memories that several devices share: which classes are in them, shape
             ``(pools, classes)``, 0 or 1.
@@ -129,7 +128,6 @@ class Tables(NamedTuple):
 
     n_block: int
     classes: tuple[DeviceClass, ...]
-    groups: int
     bottleneck: bool
     pools: Floats
     pool_capacity: Floats
@@ -177,7 +175,6 @@ def build_tables(
     return Tables(
         n_block=problem.n_block,
         classes=usable,
-        groups=len(groups),
         bottleneck=problem.bottleneck,
         pools=np.array(shares).reshape(len(pools), len(usable)),
         pool_capacity=np.array([pool.capacity for pool in pools]),
