@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hgx
-from tests.gguf.ggufs import llama_like
+from tests.gguf.ggufs import tiny_llama
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,15 +49,7 @@ def test_importing_costs_nothing() -> None:
 def test_a_model_is_planned_from_files(tmp_path: Path) -> None:
     """Load, read, solve, evaluate: the four calls of the package's own example."""
     (tmp_path / "registry.json").write_text(REGISTRY)
-    path = llama_like(
-        tmp_path / "model.gguf",
-        n_block=4,
-        n_embd=512,
-        n_head=8,
-        n_head_kv=4,
-        n_ff=1024,
-        n_vocab=1000,
-    )
+    path = tiny_llama(tmp_path / "model.gguf")
     registry = hgx.load_registry(str(tmp_path / "registry.json"))
     model = hgx.read_model(path)
     options = hgx.PlanOptions(ctx=1024, coordinator="here")

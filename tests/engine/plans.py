@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from hgx.core.plan import ModelSummary, Plan, Predicted, SolverReport, Stage, StageMemory
+from hgx.core.registry import Device, Node, Registry
 from hgx.core.workload import Block, Workload
 
 _MEMORY = StageMemory(weights_bytes=0, kv_bytes=0, compute_bytes=0, total_bytes=0, capacity_bytes=0)
@@ -68,4 +69,22 @@ def workload_of(*, chat_template: bool) -> Workload:
         chat_template=chat_template,
         blocks=(Block(weight_bytes={}),) * 2,
         output=Block(weight_bytes={}),
+    )
+
+
+def registry_of(*names: str) -> Registry:
+    """A registry of the node ``n`` with small devices, named BACKEND:INDEX."""
+    return Registry(
+        nodes=(Node(id="n"),),
+        devices=tuple(
+            Device(
+                id=f"n/{name}",
+                node="n",
+                backend=name.partition(":")[0],
+                memory_total_bytes=8,
+                memory_bandwidth_bytes_per_s=1.0,
+                compute_flops_per_s=1.0,
+            )
+            for name in names
+        ),
     )

@@ -11,27 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgx.core.options import PlanOptions
-from hgx.core.registry import Device, Node, Registry
 from hgx.engine.arguments import Layers, default_threads, engine_spec, layer_split
 from hgx.engine.base import EngineDevice
 from hgx.engine.chat import PLAIN_STOP, PLAIN_TEMPLATE
 from hgx.errors import EngineError
-from tests.engine.plans import plan_of, workload_of
+from tests.engine.plans import plan_of, registry_of, workload_of
 
-_REGISTRY = Registry(
-    nodes=(Node(id="n"),),
-    devices=tuple(
-        Device(
-            id=f"n/{name}",
-            node="n",
-            backend=name.partition(":")[0],
-            memory_total_bytes=8,
-            memory_bandwidth_bytes_per_s=1.0,
-            compute_flops_per_s=1.0,
-        )
-        for name in ("cpu:0", "cuda:0", "cuda:1", "cuda:2")
-    ),
-)
+_REGISTRY = registry_of("cpu:0", "cuda:0", "cuda:1", "cuda:2")
 _ENGINE = [
     *(
         EngineDevice(name=f"CUDA{index}", description="", kind="gpu", memory_total_bytes=8)

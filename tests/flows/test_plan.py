@@ -8,7 +8,7 @@ import pytest
 
 from hgx.errors import Infeasible, ModelError
 from hgx.flows.plan import draft_plan, evaluate, plan_model, require_feasible, solve
-from tests.gguf.ggufs import llama_like
+from tests.gguf.ggufs import tiny_llama
 from tests.planner.made import MB, device, options, registry, workload
 
 if TYPE_CHECKING:
@@ -20,15 +20,7 @@ FREE = options(coordinator=None)
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A small llama of four blocks."""
-    return llama_like(
-        tmp_path / "model.gguf",
-        n_block=4,
-        n_embd=512,
-        n_head=8,
-        n_head_kv=4,
-        n_ff=1024,
-        n_vocab=1000,
-    )
+    return tiny_llama(tmp_path / "model.gguf")
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ __all__ = [
     "llama_like",
     "mamba_like",
     "qwen3moe_like",
+    "tiny_llama",
     "write_gguf",
 ]
 
@@ -58,6 +59,11 @@ def llama_like(
         tensors += attention(index, n_embd, (n_head, n_head_kv), n_embd // n_head, quant)
         tensors += ffn(index, n_embd, n_ff, quant)
     return write_gguf(path, meta, tensors)
+
+
+def tiny_llama(path: Path) -> Path:
+    """A llama of four blocks, for tests that only need some model."""
+    return llama_like(path, n_block=4, n_embd=512, n_head=8, n_head_kv=4, n_ff=1024, n_vocab=1000)
 
 
 def gemma3_like(

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hgx.core.options import PlanOptions
-from hgx.core.registry import Device, Node, Registry
 from hgx.engine.base import EngineDevice
 from hgx.errors import RegistryError
 from hgx.flows.inputs import Model
 from hgx.serve import prepare as module
 from hgx.serve.prepare import prepare
-from tests.engine.plans import plan_of, workload_of
+from tests.engine.plans import plan_of, registry_of, workload_of
+
+if TYPE_CHECKING:
+    from hgx.core.registry import Registry
 
 _CPU = EngineDevice(name="CPU", description="", kind="cpu")
-
-
-def _registry(*names: str) -> Registry:
-    return Registry(
-        nodes=(Node(id="n"),),
-        devices=tuple(
-            Device(
-                id=f"n/{name}",
-                node="n",
-                backend=name.partition(":")[0],
-                memory_total_bytes=8,
-                memory_bandwidth_bytes_per_s=1.0,
-                compute_flops_per_s=1.0,
-            )
-            for name in names
-        ),
-    )
 
 
 @pytest.fixture
@@ -53,7 +39,7 @@ def planned_for(monkeypatch: pytest.MonkeyPatch) -> list[Registry]:
 def test_the_plan_is_for_what_the_engine_can_use(planned_for: list[Registry]) -> None:
     """A card the engine was not built for never reaches the planner, and the user is told."""
     model = Model(Path("m.gguf"), "m")
-    prepared = prepare(model, _registry("cpu:0", "cuda:0"), "n", PlanOptions(ctx=99), threads=2)
+    prepared = prepare(model, registry_of("cpu:0", "cuda:0"), "n", PlanOptions(ctx=99), threads=2)
     assert [device.id for device in planned_for[0].devices] == ["n/cpu:0"]
     assert len(prepared.left_out) == 1
     assert (prepared.spec.alias, prepared.spec.ctx, prepared.spec.threads) == ("m", 99, 2)
@@ -62,5 +48,5 @@ def test_the_plan_is_for_what_the_engine_can_use(planned_for: list[Registry]) ->
 def test_nothing_the_engine_can_use(planned_for: list[Registry]) -> None:
     """A registry without any usable device of this machine is an error with its remedy."""
     with pytest.raises(RegistryError, match=r"\(n\).*hgx discover"):
-        prepare(Model(Path("m.gguf"), "m"), _registry("cuda:0"), "n", PlanOptions())
+        prepare(Model(Path("m.gguf"), "m"), registry_of("cuda:0"), "n", PlanOptions())
     assert planned_for == []
