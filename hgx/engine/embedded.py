@@ -39,7 +39,7 @@ class EmbeddedEngine:
 
     The child's HTTP port is on loopback, random, and asks for a random key that only this process
     knows. ``start`` must be called from a thread that outlives the engine (see
-    ``hgx.engine.parent``).
+    ``hgx.process.lifeline``).
 
     Args:
         spec: What to run.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hgx.core.base import Strict
 from hgx.engine.base import EngineDevice, EngineSpec
-from hgx.engine.parent import die_with
+from hgx.process.lifeline import die_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from hgx.engine import parent
+from hgx.process import lifeline
 
 _SCRIPT = """
 import os, sys, time
 {before}
-from hgx.engine.parent import die_with
+from hgx.process.lifeline import die_with
 die_with({parent}, sys.stdin.buffer)
 print("ready", flush=True)
 time.sleep(60)
@@ -59,6 +59,6 @@ def test_the_thread_ends_the_process_at_the_end_of_the_pipe(
     """What comes through the lifeline is ignored; its end ends the process."""
     ends: list[int] = []
     monkeypatch.setattr(os, "_exit", ends.append)
-    parent._exit_at_end(io.BytesIO(b"x" * 10_000))  # pyright: ignore[reportPrivateUsage]
+    lifeline._exit_at_end(io.BytesIO(b"x" * 10_000))  # pyright: ignore[reportPrivateUsage]
     assert ends == [0]
     assert signal.SIGKILL == 9

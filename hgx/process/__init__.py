@@ -1,0 +1,1 @@
+"""Processes that hgx starts and that end with it."""
