@@ -7,11 +7,12 @@ zero or -1. Fields that this version does not know are kept as they are.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
 from hgx.core.base import Bytes, Document, Identifier, PositiveBytes, Rate, Seconds
+from hgx.core.benchmark import Benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,16 @@ a vendor's figure, a default."""
 
 
 class Node(Document):
-    """A machine that runs hgx."""
+    """A machine that runs hgx.
+
+    Attributes:
+        paired: False for a peer that is not trusted yet: what it says of itself is shown, and its
+            devices are never used. Absent for this machine and for what was written by hand.
+        fingerprint: SHA-256 of its certificate, in hex: what it is told by, whatever its name.
+        seen_at: When it last answered, in ISO 8601.
+        disk_read_bytes_per_s: How fast files are read that are not in memory.
+        benchmarks: What was measured of the machine itself, by name.
+    """
 
     id: Identifier
     name: str | None = None
@@ -31,10 +41,23 @@ class Node(Document):
     address: str | None = None
     ram_total_bytes: PositiveBytes | None = None
     ram_free_bytes: Bytes | None = None
+    paired: bool | None = None
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    seen_at: str | None = None
+    disk_read_bytes_per_s: Rate | None = None
+    benchmarks: dict[str, Benchmark] = Field(default_factory=dict)
 
 
 class Device(Document):
-    """Something on a node with memory and arithmetic of its own; its id is NODE/BACKEND:INDEX."""
+    """Something on a node with memory and arithmetic of its own; its id is NODE/BACKEND:INDEX.
+
+    Attributes:
+        fallback: Whether it is the processor, which is there when nothing better is.
+        uuid: Its identity where the vendor gives one, the same in another slot.
+        paired: False where its node is a peer that is not trusted yet.
+        benchmarks: What was measured of it, by name.
+        evidence: Where its rates come from; see ``evidence_rank``.
+    """
 
     id: Identifier
     node: Identifier
@@ -47,6 +70,10 @@ class Device(Document):
     compute_flops_per_s: Rate
     temperature_c: float | None = None
     temperature_limit_c: float | None = None
+    fallback: bool | None = None
+    uuid: str | None = None
+    paired: bool | None = None
+    benchmarks: dict[str, Benchmark] = Field(default_factory=dict)
     evidence: JsonValue = None
 
     @property
@@ -58,12 +85,21 @@ class Device(Document):
 
 
 class Link(Document):
-    """The network between two nodes, in one direction unless the other one is not given."""
+    """The network between two nodes, in one direction unless the other one is not given.
+
+    Attributes:
+        rtt_s: Round trip, median.
+        rtt_p95_s: Round trip that one in twenty exceeds.
+        bandwidth_bytes_per_s: From source to target.
+        benchmarks: What was measured of it, by name.
+    """
 
     source: Identifier = Field(alias="from")
     target: Identifier = Field(alias="to")
     rtt_s: Seconds
+    rtt_p95_s: Seconds | None = None
     bandwidth_bytes_per_s: Rate
+    benchmarks: dict[str, Benchmark] = Field(default_factory=dict)
 
 
 class Registry(Document):
@@ -90,6 +126,28 @@ class Registry(Document):
                     msg = f"the link from {link.source!r} to {link.target!r} names node {end!r}, "
                     raise ValueError(msg + "which is not in nodes")
         return self
+
+    @property
+    def unpaired(self) -> frozenset[str]:
+        """Ids of the nodes that may be shown but never used."""
+        devices = {device.node for device in self.devices if device.paired is False}
+        return frozenset(devices | {node.id for node in self.nodes if node.paired is False})
+
+    def usable(self) -> Registry:
+        """Return the registry without the nodes that are not paired and all that belongs to them.
+
+        Returns:
+            The same object where all are.
+        """
+        strange = self.unpaired
+        if not strange:
+            return self
+        kept = {
+            "nodes": tuple(node for node in self.nodes if node.id not in strange),
+            "devices": tuple(device for device in self.devices if device.node not in strange),
+            "links": tuple(link for link in self.links if not {link.source, link.target} & strange),
+        }
+        return self.model_copy(update=kept)
 
 
 def _no_duplicates(what: str, names: Iterable[str]) -> None:

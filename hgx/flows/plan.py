@@ -37,7 +37,7 @@ def solve(registry: Registry, workload: Workload, options: PlanOptions | None = 
         RegistryError: The options name a coordinator that the registry does not have.
         OutOfTime: The time limit came before any placement was found.
     """
-    return solve_for(registry, workload, options, this_node=Home().node_id())
+    return _solve(registry, workload, options, Home().node_id())
 
 
 def evaluate(
@@ -62,7 +62,7 @@ def evaluate(
         Infeasible: The placement breaks a constraint; the message says which, and by how much.
         RegistryError: The options name a coordinator that the registry does not have.
     """
-    return evaluate_for(registry, workload, placement, options, this_node=Home().node_id())
+    return _evaluate(registry, workload, placement, options, Home().node_id())
 
 
 def plan_model(
@@ -83,7 +83,7 @@ def plan_model(
         OutOfTime: The time limit came before any placement was found.
     """
     workload = read_workload(model)
-    plan = solve_for(registry, workload, options, this_node=this_node)
+    plan = _solve(registry, workload, options, this_node)
     require_feasible(plan)
     return workload, plan
 
@@ -112,8 +112,8 @@ def draft_plan(
     """
     workload = read_workload(model)
     if placement:
-        return evaluate_for(registry, workload, placement, options, this_node=this_node)
-    return solve_for(registry, workload, options, this_node=this_node)
+        return _evaluate(registry, workload, placement, options, this_node)
+    return _solve(registry, workload, options, this_node)
 
 
 def require_feasible(plan: Plan) -> None:
@@ -124,3 +124,34 @@ def require_feasible(plan: Plan) -> None:
     """
     if plan.status == "infeasible":
         raise Infeasible("; ".join(plan.why), cures=plan.why[1:])
+
+
+def _solve(
+    registry: Registry, workload: Workload, options: PlanOptions | None, this_node: str | None
+) -> Plan:
+    plan = solve_for(registry.usable(), workload, options, this_node=this_node)
+    return _with_strangers(plan, registry)
+
+
+def _evaluate(
+    registry: Registry,
+    workload: Workload,
+    placement: Sequence[tuple[str, int, int]],
+    options: PlanOptions | None,
+    this_node: str | None,
+) -> Plan:
+    strange = registry.unpaired
+    for device in registry.devices if strange else ():
+        if device.node in strange and any(device.id in stage for stage in placement):
+            msg = f"{device.id} is on a machine that is not paired with this one: leave it out"
+            raise Infeasible(msg)
+    plan = evaluate_for(registry.usable(), workload, placement, options, this_node=this_node)
+    return _with_strangers(plan, registry)
+
+
+def _with_strangers(plan: Plan, registry: Registry) -> Plan:
+    """Say which machines were not even considered."""
+    if not registry.unpaired:
+        return plan
+    names = ", ".join(sorted(registry.unpaired))
+    return plan.model_copy(update={"why": (*plan.why, f"not paired, so not used: {names}")})

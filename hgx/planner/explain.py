@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hgx.core.evidence import MEASURED, lowest_rank
 from hgx.planner.constraints import out_of_reach
 from hgx.planner.cost import BLOCK_OVERHEAD_S
 from hgx.planner.work import measure_work
@@ -12,18 +13,13 @@ from hgx.units import format_bytes, format_seconds, format_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pydantic import JsonValue
-
-    from hgx.core.registry import Device, Registry
+    from hgx.core.registry import Registry
     from hgx.planner.placement import PricedStage
     from hgx.planner.problem import Problem
 
 
 LISTED = 8
 """Most devices that one sentence names."""
-
-MEASURED = ("engine", "driver")
-"""Ranks of evidence that come from measuring the very device."""
 
 
 def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) -> Iterator[str]:
@@ -97,7 +93,7 @@ def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str
     ranked: dict[str | None, list[str]] = {}
     for device in registry.devices:
         if device.id in used:
-            ranked.setdefault(evidence_rank(device), []).append(device.id)
+            ranked.setdefault(lowest_rank(device), []).append(device.id)
     for rank, devices in ranked.items():
         if rank not in MEASURED:
             said = "of unknown origin" if rank is None else f"{rank} figures"
@@ -107,23 +103,3 @@ def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str
 def _named(devices: Sequence[str]) -> str:
     rest = len(devices) - LISTED
     return ", ".join(devices[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def evidence_rank(device: Device) -> str | None:
-    """The lowest rank of evidence among a device's rates, or None where nothing is said.
-
-    Evidence is either one rank for the whole device or an object with an entry per field.
-    """
-    evidence: JsonValue = device.evidence
-    if isinstance(evidence, str):
-        return evidence
-    if not isinstance(evidence, dict):
-        return None
-    order = ("engine", "driver", "vendor", "default")
-    ranks: list[str] = []
-    for field in ("memory_bandwidth_bytes_per_s", "compute_flops_per_s"):
-        entry = evidence.get(field)
-        rank = entry.get("rank") if isinstance(entry, dict) else entry
-        if isinstance(rank, str) and rank in order:
-            ranks.append(rank)
-    return max(ranks, key=order.index) if ranks else None

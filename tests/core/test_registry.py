@@ -33,3 +33,21 @@ def test_document_is_frozen() -> None:
     """A registry cannot be changed in place."""
     with pytest.raises(ValidationError, match="frozen"):
         Registry().nodes = ()  # pyright: ignore[reportAttributeAccessIssue] - the point
+
+
+def test_what_is_not_paired_goes_with_all_that_is_its_own() -> None:
+    """Nodes that are not paired, their devices and links are no part of what may be used."""
+    text = """{
+      "nodes": [{"id": "a"}, {"id": "b", "paired": false}, {"id": "c", "paired": true}],
+      "devices": [{"id": "b/cpu:0", "node": "b", "backend": "cpu", "memory_total_bytes": 1,
+        "memory_bandwidth_bytes_per_s": 1, "compute_flops_per_s": 1}],
+      "links": [{"from": "a", "to": "b", "rtt_s": 1, "bandwidth_bytes_per_s": 1},
+        {"from": "a", "to": "c", "rtt_s": 1, "bandwidth_bytes_per_s": 1}]
+    }"""
+    registry = Registry.model_validate_json(text)
+    assert registry.unpaired == {"b"}
+    usable = registry.usable()
+    assert [node.id for node in usable.nodes] == ["a", "c"]
+    assert usable.devices == ()
+    assert [link.target for link in usable.links] == ["c"]
+    assert usable.usable() is usable

@@ -14,6 +14,8 @@ from tests.planner.made import MB, device, options, registry, workload
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hgx.core.registry import Registry
+
 FREE = options(coordinator=None)
 
 
@@ -79,3 +81,30 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_feasible_plan_passes() -> None:
     """Only "infeasible" is an error."""
     require_feasible(solve(registry(device("a/cuda:0")), workload(), options()))
+
+
+@pytest.fixture
+def strangers() -> Registry:
+    """A fast device on a node that is not paired, beside a slow one of this machine."""
+    known = registry(device("a/cpu:0", bandwidth=1e9), device("b/cuda:0"), nodes=("a",))
+    nodes = [
+        node.model_copy(update={"paired": False if node.id == "b" else None})
+        for node in known.nodes
+    ]
+    return known.model_copy(update={"nodes": tuple(nodes)})
+
+
+@pytest.mark.usefixtures("this_is_a")
+def test_what_is_not_paired_is_not_used(strangers: Registry) -> None:
+    """A machine that is not paired gets no block, and the plan says so."""
+    plan = solve(strangers, workload(), FREE)
+    assert {stage.device for stage in plan.stages} == {"a/cpu:0"}
+    assert plan.why[-1] == "not paired, so not used: b"
+    assert evaluate(strangers, workload(), [("a/cpu:0", 0, 3)], FREE).why[-1] == plan.why[-1]
+
+
+@pytest.mark.usefixtures("this_is_a")
+def test_what_is_not_paired_cannot_be_pinned(strangers: Registry) -> None:
+    """Pinning a block to a machine that is not paired is an error that says why."""
+    with pytest.raises(Infeasible, match=r"b/cuda:0 .* not paired"):
+        evaluate(strangers, workload(), [("a/cpu:0", 0, 1), ("b/cuda:0", 2, 3)], FREE)

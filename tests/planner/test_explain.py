@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hgx.planner.explain import evidence_rank
 from hgx.planner.solve import evaluate, solve
 from hgx.units import format_tokens
 from tests.planner.made import MB, Case, block, case, device, link, options, registry, workload
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
     from hgx.core.registry import Device
 
 
@@ -90,26 +87,6 @@ def test_a_context_beyond_training_is_pointed_out() -> None:
     for trained, said in ((2048, True), (4096, False), (None, False)):
         question = case(device("a/cuda:0"), model=workload(n_ctx_train=trained), asked=asked)
         assert ("was trained for" in why(question)) == said
-
-
-@pytest.mark.parametrize(
-    ("evidence", "rank"),
-    [
-        (None, None),
-        ("driver", "driver"),
-        (["driver"], None),
-        ({}, None),
-        ({"memory_bandwidth_bytes_per_s": "engine"}, "engine"),
-        (
-            {"memory_bandwidth_bytes_per_s": "engine", "compute_flops_per_s": {"rank": "vendor"}},
-            "vendor",
-        ),
-        ({"memory_bandwidth_bytes_per_s": {"rank": 3}, "compute_flops_per_s": "guess"}, None),
-    ],
-)
-def test_the_lowest_rank_of_evidence_counts(evidence: JsonValue, rank: str | None) -> None:
-    """Evidence is a rank, or a rank per field; what is no rank says nothing."""
-    assert evidence_rank(device("a/cuda:0").model_copy(update={"evidence": evidence})) == rank
 
 
 @pytest.mark.parametrize(

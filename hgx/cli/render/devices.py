@@ -8,21 +8,21 @@ from rich.table import Table
 from rich.text import Text
 
 from hgx.cli.render.console import plain
+from hgx.core.evidence import RATES, rank_of
 from hgx.units import format_bytes, format_flops, format_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from hgx.core.registry import Device
 
-_RATES = ("memory_bandwidth_bytes_per_s", "compute_flops_per_s")
 
-
-def devices_table(devices: Iterable[Device]) -> Table:
+def devices_table(devices: Iterable[Device], unpaired: Collection[str] = ()) -> Table:
     """Lay out devices, one per line; a narrow window folds ids and names, never numbers.
 
     Args:
         devices: In the order to show them.
+        unpaired: Ids of nodes whose devices are marked as not to be used.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("DEVICE", overflow="fold")
@@ -39,24 +39,11 @@ def devices_table(devices: Iterable[Device]) -> Table:
             format_bytes(device.memory_total_bytes),
             format_rate(device.memory_bandwidth_bytes_per_s),
             format_flops(device.compute_flops_per_s),
-            Text(_evidence(device)),
+            Text("not paired" if device.node in unpaired else _evidence(device)),
         )
     return table
 
 
 def _evidence(device: Device) -> str:
     """Name where bandwidth and compute come from; once if it is the same place."""
-    return "/".join(dict.fromkeys(_rank(device, field) for field in _RATES))
-
-
-def _rank(device: Device, field: str) -> str:
-    match device.evidence:
-        case dict() as evidence:
-            entry = evidence.get(field)
-        case _:
-            entry = None
-    match entry:
-        case {"rank": str(rank)}:
-            return plain(rank)
-        case _:
-            return "-"
+    return "/".join(dict.fromkeys(rank_of(device, field) or "-" for field in RATES))
