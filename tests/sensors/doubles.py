@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from pydantic import JsonValue
 
 NOT_SUPPORTED, GPU_IS_LOST = 3, 15
 
@@ -27,6 +30,62 @@ def write_files(root: Path, files: Mapping[str, str]) -> None:
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content + "\n")
+
+
+class Told:
+    """A source that says what it was told to; anything else is unknown.
+
+    Args:
+        files: Their text by path.
+        commands: Output by command, its words with spaces between.
+        answers: By name.
+        system: Its kind.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, str] | None = None,
+        *,
+        commands: Mapping[str, str] | None = None,
+        answers: Mapping[str, object] | None = None,
+        system: str = "Linux",
+    ) -> None:
+        self.files = dict(files or {})
+        self.commands = dict(commands or {})
+        self.answers = dict(answers or {})
+        self.asked: list[str] = []
+        self.system = system
+
+    def read(self, path: str, /) -> str | None:
+        """Give a file."""
+        return self.files.get(path)
+
+    def glob(self, pattern: str, /) -> tuple[str, ...]:
+        """Find files and the directories they are in."""
+        places = {
+            "/".join(parts[:length])
+            for parts in (path.split("/") for path in self.files)
+            for length in range(1, len(parts) + 1)
+        }
+        wanted = pattern.split("/")
+        return tuple(
+            sorted(
+                place
+                for place in places
+                if place.count("/") == len(wanted) - 1
+                and all(map(fnmatchcase, place.split("/"), wanted))
+            )
+        )
+
+    def run(self, *command: str) -> str | None:
+        """Give a command's output."""
+        self.asked.append(" ".join(command))
+        return self.commands.get(" ".join(command))
+
+    def ask(self, name: str, call: Callable[[], JsonValue], /) -> JsonValue:  # noqa: ARG002 - the protocol's
+        """Give an answer."""
+        self.asked.append(name)
+        return cast("JsonValue", self.answers.get(name))
 
 
 class FakeNvmlError(Exception):
@@ -93,8 +152,9 @@ class FakeNvml:
         if question == "EnforcedPowerLimit":
             raise AttributeError(name)  # as if pynvml were older than this question
 
-        def ask(card: Mapping[object, object], *arguments: int) -> object:
-            answer = card.get((question, *arguments) if arguments else question, NOT_SUPPORTED)
+        def ask(card: Mapping[object, object], *arguments: int | list[int]) -> object:
+            words = [tuple(word) if isinstance(word, list) else word for word in arguments]
+            answer = card.get((question, *words) if words else question, NOT_SUPPORTED)
             if isinstance(answer, FakeNvmlError):
                 raise answer
             if answer is NOT_SUPPORTED:

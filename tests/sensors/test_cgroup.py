@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from hgx.sensors.cgroup import Limits, read_limits
-from tests.sensors.doubles import write_files
+from hgx.sensors.source import Machine
+from tests.sensors.doubles import Told, write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 def test_no_groups(tmp_path: Path) -> None:
     """A system without control groups has no limits."""
-    assert read_limits(tmp_path) == Limits()
+    assert read_limits(Machine(tmp_path)) == Limits()
 
 
 def test_version_2(tmp_path: Path) -> None:
@@ -30,7 +33,7 @@ def test_version_2(tmp_path: Path) -> None:
             "sys/fs/cgroup/outer/inner/cpu.max": "150000 100000",
         },
     )
-    assert read_limits(tmp_path) == Limits(1000, 400, 1.5)
+    assert read_limits(Machine(tmp_path)) == Limits(1000, 400, 1.5)
 
 
 def test_container_sees_its_group_as_the_root(tmp_path: Path) -> None:
@@ -43,7 +46,7 @@ def test_container_sees_its_group_as_the_root(tmp_path: Path) -> None:
             "sys/fs/cgroup/memory.current": "2000",
         },
     )
-    assert read_limits(tmp_path) == Limits(1000, 0, None)
+    assert read_limits(Machine(tmp_path)) == Limits(1000, 0, None)
 
 
 def test_version_1(tmp_path: Path) -> None:
@@ -62,4 +65,17 @@ def test_version_1(tmp_path: Path) -> None:
             "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
         },
     )
-    assert read_limits(tmp_path) == Limits(1000, 500, 0.5)
+    assert read_limits(Machine(tmp_path)) == Limits(1000, 500, 0.5)
+
+
+@pytest.mark.parametrize("line", ["", "0", "0::", ":::", "0:memory", "0:/etc:/", "0::/../../.."])
+def test_damaged_groups(line: str) -> None:
+    """A list of groups that is none limits nothing."""
+    assert read_limits(Told({"proc/self/cgroup": line})) == Limits()
+
+
+@pytest.mark.parametrize("limit", ["", "-5", "٣", "1e3", "9" * 5000])
+def test_damaged_limits(limit: str) -> None:
+    """A limit that is no number of the kernel's limits nothing."""
+    files = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": limit}
+    assert read_limits(Told(files)) == Limits()

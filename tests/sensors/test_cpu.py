@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -14,63 +12,82 @@ import pytest
 
 from hgx.sensors import cpu
 from hgx.sensors.cgroup import Limits
-from tests.sensors.doubles import always, write_files
+from hgx.sensors.source import Machine
+from tests.sensors.doubles import Told, always, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-
-def silent(_: Sequence[str]) -> str:
-    """Stand for a program that is not there."""
-    return ""
+RAPL = "sys/class/powercap/intel-rapl:{}"
 
 
-def test_name_on_linux(tmp_path: Path) -> None:
-    """Linux tells the model name, in which runs of spaces count as one."""
-    write_files(tmp_path, {"proc/cpuinfo": "processor : 0\nmodel name\t: AMD  Ryzen 9: 7950X\n"})
-    assert cpu.cpu_name("Linux", tmp_path) == "AMD Ryzen 9: 7950X"
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        ("processor : 0\nmodel name\t: AMD  Ryzen 9: 7950X\n", "AMD Ryzen 9: 7950X"),
+        (
+            "processor : 0\nHardware : Qualcomm Technologies, Inc SM8550\n",
+            "Qualcomm Technologies, Inc SM8550",
+        ),
+        (
+            "processor : 0\nModel : Raspberry Pi 5 Model B Rev 1.0\n",
+            "Raspberry Pi 5 Model B Rev 1.0",
+        ),
+    ],
+)
+def test_name_on_linux(tmp_path: Path, lines: str, name: str) -> None:
+    """Linux tells the model name, or the board on ARM; runs of spaces count as one."""
+    write_files(tmp_path, {"proc/cpuinfo": lines})
+    assert cpu.cpu_name(Machine(tmp_path, "Linux")) == name
 
 
 def test_name_on_macos() -> None:
     """MacOS tells the brand through sysctl."""
-    assert cpu.cpu_name("Darwin", output=lambda command: f"Apple {command[0]}") == "Apple sysctl"
+    commands = {"sysctl -n machdep.cpu.brand_string": "Apple M2\n"}
+    assert cpu.cpu_name(Told(commands=commands, system="Darwin")) == "Apple M2"
 
 
 def test_name_on_windows() -> None:
     """Windows keeps the name in its registry."""
     answer = "HKEY\r\n    ProcessorNameString    REG_SZ    Intel(R) Core(TM) i7\r\n"
-    assert cpu.cpu_name("Windows", output=lambda _: answer) == "Intel(R) Core(TM) i7"
+    key = r"reg query HKLM\HARDWARE\DESCRIPTION\System\CentralProcessor\0 /v ProcessorNameString"
+    source = Told(commands={key: answer}, system="Windows")
+    assert cpu.cpu_name(source) == "Intel(R) Core(TM) i7"
 
 
-@pytest.mark.parametrize("system", ["Linux", "Darwin", "Windows"])
+@pytest.mark.parametrize("system", ["Linux", "Android", "Darwin", "Windows"])
 def test_name_is_never_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
     """Where nothing tells a name, the architecture stands for it."""
     monkeypatch.setattr(platform, "processor", lambda: "")
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    assert cpu.cpu_name(system, tmp_path, silent) == "riscv64"
+    monkeypatch.setattr(Machine, "run", always(None))
+    assert cpu.cpu_name(Machine(tmp_path, system)) == "riscv64"
+    assert cpu.cpu_name(Told(system=system)) == "CPU"
 
 
 @pytest.mark.parametrize(("quota", "cores"), [(None, 2), (1.5, 2), (1.0, 1), (0.1, 1), (64.0, 2)])
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="affinity is Linux's")
-def test_cores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: float | None, cores: int
-) -> None:
+def test_cores(quota: float | None, cores: int) -> None:
     """Two threads of a core count once, others' cores not at all, and a quota limits the rest."""
     place = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    write_files(tmp_path, {place.format(n): f"{n % 4},{n % 4 + 4}" for n in range(8)})
-    monkeypatch.setattr(os, "sched_getaffinity", always({1, 2, 5}))
-    assert cpu.usable_cores(tmp_path, Limits(cpus=quota)) == cores
+    files = {place.format(n): f"{n % 4},{n % 4 + 4}" for n in range(8)}
+    source = Told(files, answers={"affinity": [1, 2, 5]})
+    assert cpu.usable_cores(source, Limits(cpus=quota)) == cores
+
+
+def test_cores_of_a_container() -> None:
+    """The quota of this process's own group counts."""
+    files = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "150000 100000"}
+    assert cpu.usable_cores(Told(files, answers={"cores": 8})) == 2
 
 
 def test_cores_without_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system has no affinity, its physical cores count, or its processors, or one."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(psutil, "cpu_count", always(6))
-    assert cpu.usable_cores(tmp_path, Limits()) == 6
+    assert cpu.usable_cores(Machine(tmp_path), Limits()) == 6
     monkeypatch.setattr(psutil, "cpu_count", always(None))
     monkeypatch.setattr(os, "cpu_count", always(None))
-    assert cpu.usable_cores(tmp_path, Limits()) == 1
+    assert cpu.usable_cores(Machine(tmp_path), Limits()) == 1
 
 
 def test_this_machine_has_a_core() -> None:
@@ -78,24 +95,23 @@ def test_this_machine_has_a_core() -> None:
     assert 1 <= cpu.usable_cores() <= (os.cpu_count() or 1)
 
 
-def test_cache_on_linux(tmp_path: Path) -> None:
+def test_cache_on_linux() -> None:
     """The largest cache of the first core is the last level."""
     place = "sys/devices/system/cpu/cpu0/cache/index{}/size"
-    write_files(
-        tmp_path, {place.format(0): "32K", place.format(3): "98304K", place.format(2): "1024K"}
-    )
-    assert cpu.last_level_cache_bytes(tmp_path, silent) == 98304 * 1024
+    files = {place.format(0): "32K\n", place.format(3): "98304K\n", place.format(2): "1024K\n"}
+    assert cpu.last_level_cache_bytes(Told(files)) == 98304 * 1024
 
 
-def test_cache_on_macos(tmp_path: Path) -> None:
+def test_cache_on_macos() -> None:
     """MacOS tells caches in bytes, and Apple's chips have no third level."""
-    answers = {"hw.l3cachesize": "", "hw.l2cachesize": "16777216"}
-    assert cpu.last_level_cache_bytes(tmp_path, lambda line: answers[line[-1]]) == 16777216
+    commands = {"sysctl -n hw.l2cachesize": "16777216\n"}
+    assert cpu.last_level_cache_bytes(Told(commands=commands, system="Darwin")) == 16777216
 
 
-def test_cache_unknown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["Linux", "Darwin", "Windows"])
+def test_cache_unknown(system: str) -> None:
     """Where nothing tells, the cache is unknown."""
-    assert cpu.last_level_cache_bytes(tmp_path, silent) is None
+    assert cpu.last_level_cache_bytes(Told(system=system)) is None
 
 
 @pytest.mark.parametrize(
@@ -112,27 +128,45 @@ def test_temperature(tmp_path: Path, name: str, reading: str, expected: float | 
     """The processor's sensor counts, in thousandths of a degree; zero degrees are a reading."""
     place = "sys/class/hwmon/hwmon1"
     write_files(tmp_path, {f"{place}/name": name, f"{place}/temp1_input": reading})
-    assert cpu.temperature_c(tmp_path) == expected
+    assert cpu.temperature_c(Machine(tmp_path)) == expected
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
-    [("1000000", "3500000", 50.0), ("3500000", "1000000", None), ("1", "", None)],
+    [
+        ("1000000", "3500000", 50.0),
+        ("3500000", "1000000", None),
+        ("1", "", None),
+        ("1000000", "1000000", None),
+        ("", "1", None),
+    ],
 )
-def test_power(tmp_path: Path, before: str, after: str, expected: float | None) -> None:
-    """Power is the counter's growth over time, and unknown when the counter started again."""
-    counter = "sys/class/powercap/intel-rapl:0/energy_uj"
-    write_files(tmp_path, {counter: before})
+def test_power(before: str, after: str, expected: float | None) -> None:
+    """Power is the counter's growth over time, and unknown when it stood or started again."""
+    counter = f"{RAPL.format(0)}/energy_uj"
+    source = Told({f"{RAPL.format(0)}/name": "package-0\n", counter: before})
     times = iter([10.0, 10.05])
-    watts = cpu.power_w(
-        tmp_path, lambda _: write_files(tmp_path, {counter: after}), lambda: next(times)
-    )
+
+    def sleep(_: float) -> None:
+        source.files[counter] = after
+
+    watts = cpu.power_w(source, sleep, lambda: next(times))
     assert watts == (None if expected is None else pytest.approx(expected))
 
 
-def test_power_unknown(tmp_path: Path) -> None:
+def test_power_of_two_packages() -> None:
+    """Packages add up; the whole machine's counter and parts of a package are not among them."""
+    names = {"0": "package-0", "0:0": "core", "1": "package-1", "2": "psys"}
+    files = {f"{RAPL.format(domain)}/name": name for domain, name in names.items()}
+    files |= {f"{RAPL.format(domain)}/energy_uj": "1000000" for domain in names}
+    assert cpu.Energy(Told(files)).read_j() == pytest.approx(2.0)
+    del files[f"{RAPL.format(1)}/energy_uj"]
+    assert cpu.Energy(Told(files)).read_j() is None  # a part is not the whole
+
+
+def test_power_unknown() -> None:
     """Power is unknown where there is no counter or only root may read it."""
-    assert cpu.power_w(tmp_path) is None
+    assert cpu.power_w(Told()) is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +178,9 @@ def test_power_unknown(tmp_path: Path) -> None:
         (FileNotFoundError(), None),
     ],
 )
-def test_clock(monkeypatch: pytest.MonkeyPatch, answer: object, expected: float | None) -> None:
+def test_clock_on_windows(
+    monkeypatch: pytest.MonkeyPatch, answer: object, expected: float | None
+) -> None:
     """The clock is in hertz, and unknown where the system does not tell it."""
 
     def frequency() -> object:
@@ -153,20 +189,31 @@ def test_clock(monkeypatch: pytest.MonkeyPatch, answer: object, expected: float 
         return answer
 
     monkeypatch.setattr(psutil, "cpu_freq", frequency)
-    assert cpu.clock_hz() == expected
+    assert cpu.clock_hz(Machine(system="Windows")) == expected
 
 
-def test_programs_of_the_system() -> None:
-    """The output of a program is taken without its line end, and a missing one says nothing."""
-    assert cpu.output_of((sys.executable, "-c", "print(' x ')")) == "x"
-    assert cpu.output_of(("no-such-program-of-hgx",)) == ""
+def test_clock_on_macos() -> None:
+    """What psutil gives on Apple's chips is their highest clock, and so no reading."""
+    assert cpu.clock_hz(Machine(system="Darwin")) is None
 
 
-def test_programs_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that does not end in time says nothing."""
+def test_clock_on_linux() -> None:
+    """The clock is the mean over cores, of some of them where there are many."""
+    place = "sys/devices/system/cpu/cpufreq/policy{:03}/scaling_cur_freq"
+    files = {place.format(0): "1000000\n", place.format(1): "3000000\n", place.format(2): "?\n"}
+    assert cpu.clock_hz(Told(files)) == 2e9
+    many = Told({place.format(n): "1000000\n" if n % 8 == 0 else "2000000\n" for n in range(128)})
+    assert cpu.clock_hz(many) == 1e9
 
-    def hang(*_: object, **__: object) -> None:
-        raise subprocess.TimeoutExpired("sysctl", 2)
 
-    monkeypatch.setattr(subprocess, "run", hang)
-    assert cpu.output_of(("sysctl",)) == ""
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cpu MHz : 2600.000\ncpu MHz\t: 2400.5\n", 2.50025e9),
+        ("cpu MHz : fast\n", None),
+        ("", None),
+    ],
+)
+def test_clock_of_a_virtual_machine(text: str, expected: float | None) -> None:
+    """Without the files of a frequency driver, what the processor's description says counts."""
+    assert cpu.clock_hz(Told({"proc/cpuinfo": text})) == expected

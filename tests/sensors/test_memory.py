@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from hgx.errors import Unavailable
 from hgx.sensors.cgroup import Limits
-from hgx.sensors.memory import read_memory
+from hgx.sensors.memory import find_memory, read_memory
+from tests.sensors.doubles import Told
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,19 @@ def test_this_machine() -> None:
     """This machine has memory, and not more of it free than there is."""
     memory = read_memory()
     assert 0 < memory.free_bytes <= memory.total_bytes
+
+
+def test_recorded() -> None:
+    """A recorded machine has its own memory, cut to its own limits."""
+    files = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "600"}
+    answers = {"memory": {"total_bytes": 1000, "available_bytes": 900}}
+    assert read_memory(source=Told(files, answers=answers)) == (600, 600)
+
+
+@pytest.mark.parametrize("answer", [None, 5, {}, {"total_bytes": 0, "available_bytes": 0}])
+def test_unknown(answer: int | dict[str, int] | None) -> None:
+    """Where nothing tells it, memory is unknown, and who needs it hears so."""
+    source = Told(answers={"memory": answer})
+    assert find_memory(None, source) is None
+    with pytest.raises(Unavailable, match="record it again"):
+        read_memory(source=source)
