@@ -10,14 +10,29 @@ prints exactly that sentence and exits with ``exit_code``; docs/exit-codes.md li
     |-- EngineError               6  the engine did not start, stopped, or refused
     |-- Unavailable               7  a runtime, driver or package is not there
     |-- StorageError              8  a file could not be read or written: disk full, permissions
-    `-- OutOfTime                 9  the time limit ended the work before there was any answer
+    |-- OutOfTime                 9  the time limit ended the work before there was any answer
+    `-- PeerError                10  a peer did not answer, or not as an hgx node does
 
 Wrong usage of the command line exits with 2, an interrupt with 130.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+PeerFault = Literal[
+    "address",
+    "name",
+    "refused",
+    "no route",
+    "timeout",
+    "closed",
+    "not TLS",
+    "not hgx",
+    "version",
+    "busy",
+]
+"""What was wrong with a peer, for programs to tell apart; the message says it in words."""
 
 
 class HgxError(Exception):
@@ -93,3 +108,21 @@ class OutOfTime(HgxError):
     """The time limit ended a search before it had any answer; "impossible" was not shown."""
 
     exit_code = 9
+
+
+class PeerError(HgxError):
+    """A peer did not answer, or not as an hgx node does.
+
+    Args:
+        reason: Which peer, and what it did.
+        fault: The kind of failure.
+        remedy: What to do about it, in the imperative; the reason has it where it is null.
+    """
+
+    exit_code = 10
+
+    def __init__(self, reason: str, fault: PeerFault, remedy: str | None = None) -> None:
+        super().__init__(f"{reason}: {remedy}" if remedy else reason)
+        self.reason = reason
+        self.fault: PeerFault = fault
+        self.remedy = remedy

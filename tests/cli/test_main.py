@@ -23,6 +23,15 @@ def every_error() -> list[type[HgxError]]:
     return [error for error in found if error.__module__ == errors.__name__]
 
 
+def made(error: type[HgxError]) -> HgxError:
+    """Make an error of a class."""
+    if issubclass(error, errors.PeerError):
+        return error("it broke", "closed", "mend it")
+    return (
+        error("it broke", "mend it") if issubclass(error, errors.Unavailable) else error("it broke")
+    )
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """``hgx --version`` prints the version and nothing else."""
     assert main.run(["--version"]) == 0
@@ -77,7 +86,7 @@ def test_errors_become_exits(
     error: type[HgxError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every error is one line on stderr and the exit code of its class, without a traceback."""
-    broken = error("it broke", "mend it") if error is errors.Unavailable else error("it broke")
+    broken = made(error)
 
     def fail(*_: object) -> None:
         raise broken

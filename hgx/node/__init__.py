@@ -1,0 +1,1 @@
+"""What runs on a machine all the time, so that others can use it."""

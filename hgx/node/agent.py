@@ -1,0 +1,223 @@
+"""The node's agent: it announces this machine and says what it has, over TLS 1.3 alone.
+
+Whoever is in the network may ask, so no answer holds a secret, and every request is bounded in
+size and time. The Host header means nothing here: the certificate says who answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hgx._version import __version__
+from hgx.errors import Unavailable
+from hgx.net.advert import DEFAULT_PORT, Advert, is_name, is_reachable
+from hgx.net.announcer import Announcer
+from hgx.net.identity import server_context
+from hgx.net.interfaces import own_addresses
+from hgx.node.app import create_app
+from hgx.node.listening import listen
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Generator
+    from types import FrameType
+
+    from pydantic import JsonValue
+
+    from hgx.net.identity import Identity
+
+_POLL_S = 0.1
+_GRACE_S = 2
+_MOST_CONNECTIONS = 64
+_FIRST_REQUEST_S = 5
+_MOST_HEADER_BYTES = 16 * 1024
+
+
+class Running(NamedTuple):
+    """A node that answers.
+
+    Attributes:
+        name: What it is really called in the network: ``tower-2`` where ``tower`` was taken.
+        addresses: Where others reach it, without port.
+        port: Of all of them.
+        unannounced: Why it is not announced, so that others need ``--peer``; null where it is.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    port: int
+    unannounced: str | None
+
+
+def serve_node(
+    identity: Identity,
+    name: str,
+    describe: Callable[[str], dict[str, JsonValue]],
+    *,
+    host: str | None = None,
+    port: int = DEFAULT_PORT,
+    ready: Callable[[Running], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> int:
+    """Announce this machine and answer what it has, until a signal or the stop event.
+
+    Args:
+        identity: ``hgx.net.identity.own_identity(home)``.
+        name: Wanted name, letters, digits, hyphens and underscores, at most 63
+            (``hgx.net.advert.is_name``). ``hgx.store.home.id_from_host_name`` gives such.
+        describe: Given the name it really got, returns ``{"node": {...}, "devices": [...]}`` in
+            the registry's JSON, ids carrying that name. Called in a thread at the start and per
+            request, so it should be quick.
+        host: Address to listen on and announce; all interfaces, IPv4 and IPv6, when absent.
+        port: 0 for any free one.
+        ready: Called once, when requests are answered.
+        stop: Set it to end; signals are only handled in the main thread.
+
+    Returns:
+        The exit status: 130 after SIGINT, else 0.
+
+    Raises:
+        Unavailable: The port is in use, or the address is not one of this machine.
+        ValueError: The name is none.
+        HgxError: What ``describe`` raises at the start.
+    """
+    if not is_name(name):
+        msg = f"{name!r} is no name for a node"
+        raise ValueError(msg)
+    with listen(host, port) as opened, _stopping(stop or threading.Event()) as stopped:
+        agent = _Agent(identity, name, describe, opened, host)
+        asyncio.run(agent.run(ready, stopped.event))
+        return 130 if signal.SIGINT in stopped.signals else 0
+
+
+class _Agent:
+    """The server and the announcement, which needs the port that the server has."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        name: str,
+        describe: Callable[[str], dict[str, JsonValue]],
+        opened: socket.socket,
+        host: str | None,
+    ) -> None:
+        self._identity = identity
+        self._name = name
+        self._describe = describe
+        self._socket = opened
+        self._host = host
+
+    async def run(self, ready: Callable[[Running], None], stop: threading.Event) -> None:
+        async with AsyncExitStack() as stack:
+            running = await self._announced(stack, stop)
+            if stop.is_set():
+                return
+            # Once now, so that what is wrong with it shows here and not at the first peer.
+            await asyncio.to_thread(self._describe, running.name)
+            server = self._server(running.name)
+            serving = asyncio.create_task(server.serve(sockets=[self._socket]))
+            told = False
+            while not serving.done():
+                if server.started and not told:
+                    told = True
+                    ready(running)
+                server.should_exit = server.should_exit or stop.is_set()
+                await asyncio.sleep(_POLL_S)
+            await serving
+
+    async def _announced(self, stack: AsyncExitStack, stop: threading.Event) -> Running:
+        """Announce the node until the stack ends; a name is only known once that is done."""
+        port: int = self._socket.getsockname()[1]
+        addresses = (self._host,) if self._host else own_addresses()
+        advert = Advert(
+            self._name, self._name, addresses, port, __version__, self._identity.fingerprint
+        )
+        if self._host and not is_reachable(self._host):
+            return Running(self._name, addresses, port, f"{self._host} is not for other machines")
+        entering = asyncio.create_task(stack.enter_async_context(Announcer(advert, self._host)))
+        while not entering.done() and not stop.is_set():
+            await asyncio.wait([entering], timeout=_POLL_S)
+        if not entering.done():
+            entering.cancel()
+            await asyncio.gather(entering, return_exceptions=True)
+            return Running(self._name, addresses, port, "it was stopped")
+        try:
+            announcer = entering.result()
+        except Unavailable as reason:
+            return Running(self._name, addresses, port, reason.message)
+        # It is announced as soon as there is something to announce.
+        why = None if addresses else "no network interface is up yet"
+        return Running(announcer.advert.name, addresses, port, why)
+
+    def _server(self, name: str) -> uvicorn.Server:
+        config = uvicorn.Config(
+            create_app(lambda: self._describe(name)),
+            http=_Impatient,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # what strangers send wrongly is no news for the terminal
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        config.load()
+        config.ssl = server_context(self._identity)
+        return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own handling of signals, which would raise them again at the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+class _Impatient(H11Protocol):
+    """Closes connections that ask nothing, of which somebody might open very many."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as in the parent
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self.loop.call_later(_FIRST_REQUEST_S, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.scope is None:  # pyright: ignore[reportUnnecessaryComparison] - until it asks
+            self.transport.close()
+
+
+class _Stopped(NamedTuple):
+    event: threading.Event
+    signals: list[int]
+
+
+@contextmanager
+def _stopping(event: threading.Event) -> Generator[_Stopped]:
+    """Set an event when SIGINT or SIGTERM comes; the old handlers are back afterwards."""
+    caught: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+        event.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield _Stopped(event, caught)
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield _Stopped(event, caught)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
