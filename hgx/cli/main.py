@@ -16,7 +16,7 @@ from hgx.errors import HgxError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("discover", "plan", "serve")
+COMMANDS = ("discover", "bench", "plan", "serve")
 """Subcommands in the order of use; each is the module of that name in this package."""
 
 

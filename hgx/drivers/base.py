@@ -1,4 +1,4 @@
-"""What a device driver is: fourteen methods, and two more for one that can measure.
+"""What a device driver is: fourteen methods, and three more for one that can measure.
 
 Drivers are synchronous, because vendors' calls are, and are used by one thread at a time. They
 import vendor libraries inside ``initialize``. A reading that is unknown is None, never 0 or -1.
@@ -8,9 +8,13 @@ tests/drivers/contract.py enforces what is written here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from hgx.errors import HgxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 
 class DeviceError(HgxError):
@@ -30,12 +34,18 @@ class DeviceInfo:
         name: The vendor's name.
         memory_total_bytes: Memory it can use.
         unified_memory: Whether it shares that memory with the host; null where that says nothing.
+        uuid: Its identity where the vendor gives one, the same in another slot.
+        cache_bytes: Its last-level cache; a benchmark of memory must read several times as much.
+        fallback: Whether it is there only in case nothing better is.
     """
 
     index: int
     name: str
     memory_total_bytes: int
     unified_memory: bool | None = None
+    uuid: str | None = None
+    cache_bytes: int | None = None
+    fallback: bool = False
 
 
 class MemoryInfo(NamedTuple):
@@ -58,17 +68,19 @@ class Buffer:
     size_bytes: int
 
 
-class Measurement(NamedTuple):
-    """A measured rate.
+class Kernel(NamedTuple):
+    """A piece of work on a device, ready to be timed.
 
     Attributes:
-        value: The median of the samples, per second.
-        samples: All of them, in the order they were taken, warm-up left out.
-        method: What was measured, in words.
+        work: What one run does: bytes read, or floating point operations.
+        run: Does it once, and returns when the device has done it.
+        check: Raises DeviceError where the last run's result is wrong; untimed.
+        method: What it does, in words, with sizes and the library that does it.
     """
 
-    value: float
-    samples: tuple[float, ...]
+    work: float
+    run: Callable[[], object]
+    check: Callable[[], object]
     method: str
 
 
@@ -183,24 +195,42 @@ class Driver(Protocol):
 
 @runtime_checkable
 class Measures(Protocol):
-    """A driver that can also measure its devices, in well under a second each.
+    """A driver that can also load its devices with work worth timing.
 
-    Runs are warmed up, repeated, stopped after the device is synchronized, and their result is
-    checked; the median counts.
+    It only prepares the work; ``hgx.bench`` warms up, repeats, times and judges. Memory that a
+    kernel needs is the driver's own while the context lasts, and free after it.
     """
 
-    def read_bandwidth(self, index: int) -> Measurement:
-        """Measure how fast the device reads memory, in bytes per second.
+    def matmul_types(self, index: int) -> tuple[str, ...]:
+        """Name the data types that the device multiplies in hardware or in a tuned library.
 
-        Raises:
-            DeviceError: The numbers that were read are wrong.
+        Returns:
+            Numpy's names, and ``bfloat16``; ``float32`` first where it is among them.
         """
         ...
 
-    def matmul(self, index: int) -> Measurement:
-        """Measure a product of square 32-bit matrices, in floating point operations per second.
+    def read_bandwidth(self, index: int, size_bytes: int) -> AbstractContextManager[Kernel]:
+        """Prepare to read memory of the device from one end to the other.
+
+        Args:
+            index: The device.
+            size_bytes: How much; what is not a multiple of the kernel's unit is left out.
 
         Raises:
-            DeviceError: The product is wrong.
+            OutOfDeviceMemory: There is not that much.
+        """
+        ...
+
+    def matmul(self, index: int, dtype: str, side: int) -> AbstractContextManager[Kernel]:
+        """Prepare the product of two square matrices.
+
+        Args:
+            index: The device.
+            dtype: One of ``matmul_types``.
+            side: Rows and columns; a product is 2 · side³ operations.
+
+        Raises:
+            OutOfDeviceMemory: Three such matrices do not fit.
+            DeviceError: The data type is none of ``matmul_types``.
         """
         ...

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,30 +12,26 @@ from hgx.drivers.base import (
     Buffer,
     DeviceError,
     DeviceInfo,
-    Measurement,
+    Kernel,
     MemoryInfo,
     OutOfDeviceMemory,
 )
 from hgx.sensors import cpu, memory
-from hgx.units import MIB, format_bytes
+from hgx.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Generator
 
     from numpy.typing import NDArray
-
-_REPEATS = 5
-_CACHE_IF_UNKNOWN_BYTES = 32 * MIB
-_SMALLEST_READ_BYTES = 64 * MIB
-_LARGEST_READ_BYTES = 512 * MIB  # filling it takes longer than reading it: a second at worst
-_FIRST_MATRIX, _LARGEST_MATRIX = 512, 4096
-_LONGEST_PRODUCT_S = 0.3
-_WORTH_GROWING = 1.1
 
 
 def create() -> CpuDriver:
     """Make the driver; see ``hgx.drivers``."""
     return CpuDriver()
+
+
+def absent() -> None:
+    """Say that it is always there."""
 
 
 class CpuDriver:
@@ -62,25 +57,21 @@ class CpuDriver:
     def get_device(self, index: int) -> DeviceInfo:
         """Describe device 0."""
         self._check(index)
-        return DeviceInfo(index, cpu.cpu_name(), memory.read_memory().total_bytes)
+        return DeviceInfo(
+            index,
+            cpu.cpu_name(),
+            memory.read_memory().total_bytes,
+            cache_bytes=cpu.last_level_cache_bytes(),
+            fallback=True,
+        )
 
     def allocate(self, index: int, size_bytes: int) -> Buffer:
         """Reserve main memory; the system provides the pages when they are first written."""
         self._check(index)
-        free = memory.read_memory().free_bytes
         if size_bytes <= 0:
             msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
             raise DeviceError(msg)
-        try:
-            if size_bytes > free:
-                raise MemoryError  # the system would promise it, and end us when it is used
-            content = np.empty(size_bytes, dtype=np.uint8)
-        except MemoryError as error:
-            msg = (
-                f"cpu:0 has {format_bytes(free)} of memory left, and {format_bytes(size_bytes)} "
-                "was asked for: free some, or ask for less"
-            )
-            raise OutOfDeviceMemory(msg) from error
+        content = _empty(size_bytes, np.dtype(np.uint8))
         buffer = Buffer(index, size_bytes)
         self._buffers[buffer] = content
         return buffer
@@ -130,41 +121,54 @@ class CpuDriver:
         self._check(index)
         return cpu.clock_hz()
 
-    def read_bandwidth(self, index: int) -> Measurement:
-        """Measure how fast all cores together add up an array too large for the cache."""
+    def matmul_types(self, index: int) -> tuple[str, ...]:
+        """Name the types that BLAS multiplies; numpy's products of others are plain loops."""
         self._check(index)
-        threads, size = cpu.usable_cores(), read_size_bytes()
-        parts = np.array_split(np.empty(size // 8, dtype=np.float64), threads)
+        return ("float32", "float64")
+
+    @contextmanager
+    def read_bandwidth(self, index: int, size_bytes: int) -> Generator[Kernel]:
+        """Let all cores together add up an array."""
+        self._check(index)
+        threads, count = cpu.usable_cores(), size_bytes // 8
+        parts = np.array_split(_empty(count, np.dtype(np.float64)), threads)
+        sums: list[float] = []
         with ThreadPoolExecutor(threads) as pool:
             # Each thread fills its own part, so that its pages are near it. Ones have a sum
             # that is exact in any order.
             list(pool.map(_fill_with_ones, parts))
 
-            def read() -> None:
-                if sum(pool.map(_sum, parts)) != size // 8:
+            def run() -> None:
+                sums[:] = pool.map(_sum, parts)
+
+            def check() -> None:
+                if sum(sums) != count:
                     msg = "the processor read wrong numbers from memory: test its memory"
                     raise DeviceError(msg)
 
-            times = _times(read)
-        method = f"sum of {format_bytes(size)} with {threads} threads (numpy)"
-        return _rate(size, times, method)
+            method = f"sum of {format_bytes(count * 8)} with {threads} threads (numpy)"
+            yield Kernel(count * 8, run, check, method)
 
-    def matmul(self, index: int) -> Measurement:
-        """Measure numpy's product of two matrices, as large as it takes to be fast.
+    @contextmanager
+    def matmul(self, index: int, dtype: str, side: int) -> Generator[Kernel]:
+        """Let numpy multiply."""
+        if dtype not in self.matmul_types(index):
+            msg = f"cpu:{index} does not multiply {dtype}: use one of float32, float64"
+            raise DeviceError(msg)
+        generator = np.random.default_rng(side)
+        shape, element = (side, side), np.dtype(dtype)
+        left, right = (_empty(side * side, element).reshape(shape) for _ in range(2))
+        product = _empty(side * side, element).reshape(shape)
+        left[:], right[:] = generator.random(shape, "f4"), generator.random(shape, "f4")
 
-        Threads wait for each other in every product: beside other work each wait may last a turn
-        of the scheduler, and a small product is then mostly waiting.
-        """
-        self._check(index)
-        side = _FIRST_MATRIX
-        best = _measure_product(side)
-        while side < _LARGEST_MATRIX and 2 * (2 * side) ** 3 / best.value < _LONGEST_PRODUCT_S:
-            side *= 2
-            larger = _measure_product(side)
-            if larger.value < best.value * _WORTH_GROWING:
-                return max(best, larger)
-            best = larger
-        return best
+        def check() -> None:
+            # Freivalds' check: the product times a vector is cheap to know in another way.
+            if not np.allclose(product.sum(axis=1), left @ right.sum(axis=1), rtol=1e-3):
+                msg = "the processor computed a wrong product: test the machine"
+                raise DeviceError(msg)
+
+        method = f"{side} x {side} {dtype} product (numpy)"
+        yield Kernel(2 * side**3, lambda: np.matmul(left, right, out=product), check, method)
 
     def _check(self, index: int) -> None:
         if not self._ready:
@@ -193,11 +197,22 @@ class CpuDriver:
         return content[offset : offset + size]
 
 
-def read_size_bytes() -> int:
-    """Choose how much to read: four times the last cache, but no more than memory allows."""
-    cache = cpu.last_level_cache_bytes() or _CACHE_IF_UNKNOWN_BYTES
-    wanted = min(max(4 * cache, _SMALLEST_READ_BYTES), _LARGEST_READ_BYTES)
-    return max(MIB, min(wanted, memory.read_memory().free_bytes // 8))
+def _empty(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Reserve memory that is surely there: the system would promise more, and end us using it."""
+    free = memory.read_memory().free_bytes
+    if count * dtype.itemsize > free:
+        raise OutOfDeviceMemory(_too_much(count * dtype.itemsize, free))
+    try:
+        return np.empty(count, dtype)
+    except MemoryError as error:
+        raise OutOfDeviceMemory(_too_much(count * dtype.itemsize, free)) from error
+
+
+def _too_much(size_bytes: int, free_bytes: int) -> str:
+    return (
+        f"cpu:0 has {format_bytes(free_bytes)} of memory left, and {format_bytes(size_bytes)} "
+        "was asked for: free some, or ask for less"
+    )
 
 
 def _fill_with_ones(part: NDArray[np.float64]) -> None:
@@ -206,31 +221,3 @@ def _fill_with_ones(part: NDArray[np.float64]) -> None:
 
 def _sum(part: NDArray[np.float64]) -> float:
     return float(part.sum())
-
-
-def _measure_product(side: int) -> Measurement:
-    generator = np.random.default_rng(side)
-    left = generator.random((side, side), dtype=np.float32)
-    right = generator.random((side, side), dtype=np.float32)
-    product = np.empty_like(left)
-    times = _times(lambda: np.matmul(left, right, out=product))
-    # Freivalds' check: the product times a vector is cheap to know in another way.
-    if not np.allclose(product.sum(axis=1), left @ right.sum(axis=1), rtol=1e-3):
-        msg = "the processor computed a wrong product: test the machine"
-        raise DeviceError(msg)
-    return _rate(2 * side**3, times, f"{side} x {side} float32 product (numpy)")
-
-
-def _times(run: Callable[[], object]) -> tuple[float, ...]:
-    run()  # warm-up
-    times: list[float] = []
-    for _ in range(_REPEATS):
-        began = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - began)
-    return tuple(times)
-
-
-def _rate(work: float, times: tuple[float, ...], method: str) -> Measurement:
-    samples = tuple(work / seconds for seconds in times)
-    return Measurement(median(samples), samples, f"{method}, median of {len(times)}")

@@ -1,51 +1,30 @@
-"""Find the devices of this machine, measure them quickly, and write them into the registry."""
+"""Find the devices of this machine and of its peers, and write them into the registry."""
 
 from __future__ import annotations
 
-import platform
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
-from hgx.core.registry import Device, EvidenceRank, Node, Registry
-from hgx.drivers import all_drivers
-from hgx.drivers.base import Measures
-from hgx.errors import Unavailable
-from hgx.sensors.memory import HostMemory, read_memory
-from hgx.sensors.nvml_probe import probe_cards
-from hgx.store.registry_file import update_registry
+from hgx.core.evidence import measured
+from hgx.core.registry import Registry
+from hgx.flows.local import Local, find_local
+from hgx.flows.merge import merge_local, refresh
+from hgx.flows.peer_merge import merge_peers
+from hgx.flows.probe import quick_benchmarks
+from hgx.flows.results import with_benchmarks
+from hgx.flows.sight import sight_of
+from hgx.store.registry_file import load_registry, update_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from pydantic import JsonValue
-
-    from hgx.drivers.base import DeviceInfo, Driver, Measurement
-    from hgx.sensors.nvml import Card, Survey
+    from hgx.errors import Unavailable
+    from hgx.flows.peer_merge import FoundPeers
+    from hgx.flows.probe import Quick
+    from hgx.flows.sight import Sight
     from hgx.store.home import Home
-
-BANDWIDTH = "memory_bandwidth_bytes_per_s"
-COMPUTE = "compute_flops_per_s"
-
-_RANKS: tuple[str, ...] = get_args(EvidenceRank)
-_CARDS = "cuda"  # the backend that runs on the cards NVML finds
-_NVML = "NVML: bus width, cores and highest clocks"
-
-
-class _Rate(NamedTuple):
-    """A rate per second and where it comes from; samples if it was measured."""
-
-    value: float
-    rank: EvidenceRank
-    source: str
-    samples: tuple[float, ...] = ()
-
-
-# Less than any card of the last ten years does, so that a plan is never built on hope.
-_DEFAULTS = {
-    BANDWIDTH: _Rate(50e9, "default", "assumed: 50 GB/s, because nothing tells it"),
-    COMPUTE: _Rate(500e9, "default", "assumed: 500 GFLOP/s, because nothing tells it"),
-}
 
 
 class Discovery(NamedTuple):
@@ -54,213 +33,98 @@ class Discovery(NamedTuple):
     Attributes:
         registry: The registry as written, other nodes included.
         path: Where it was written.
-        missing: What could not be looked for or did not answer, with reasons and remedies.
+        local: What this machine has, and what was looked for in vain.
+        unmeasured: Why devices that should have been measured were not, one sentence each.
+        peers: Other nodes; null where they were not looked for.
     """
 
     registry: Registry
     path: Path
-    missing: tuple[Unavailable, ...]
+    local: Local
+    unmeasured: tuple[str, ...] = ()
+    peers: FoundPeers | None = None
+
+    @property
+    def missing(self) -> tuple[Unavailable, ...]:
+        """What was looked for and did not answer, with reasons and remedies."""
+        return self.local.missing
+
+
+class Watcher:
+    """Whoever shows that it goes on; this one shows nothing."""
+
+    def waiting(self, names: frozenset[str]) -> None:
+        """Take note of who has not answered yet."""
+
+    def measuring(self, device: str) -> None:
+        """Take note that a device is being measured."""
 
 
 def discover(
     home: Home,
     registry_path: Path | None = None,
     *,
-    drivers: Mapping[str, Driver] | None = None,
-    survey: Callable[[], Survey] = probe_cards,
+    sight: Sight | None = None,
+    measure: Callable[[str, int], Quick] | None = quick_benchmarks,
+    seek: Callable[[], FoundPeers] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    watcher: Watcher | None = None,
 ) -> Discovery:
-    """Find and measure the devices of this machine and merge them into the registry.
+    """Find the devices of this machine and of its peers, and merge them into the registry.
 
-    Other nodes, links and all fields hgx does not know stay. Devices of this node that are no
-    longer there go, except those of backends that nothing here can look for. A rate of better
-    evidence stays; one without evidence was written by hand and counts as a vendor's figure.
+    A device that was never measured is measured for half a second, so that a plan rests on
+    something; ``hgx bench`` does it properly.
 
     Args:
         home: Where the node's id is kept, and the registry if no other path is given.
         registry_path: The registry to update; it need not exist, but its directory must.
-        drivers: Drivers by the name of their backend; all there are when absent.
-        survey: Reads the NVIDIA cards.
+        sight: How to look at this machine.
+        measure: Measures a device, given its backend and index; null to measure nothing.
+        seek: Finds other nodes, in a thread of its own meanwhile; where it is null they stay as
+            they are known.
         now: Returns the time, with its zone.
+        watcher: Shows what goes on.
 
     Raises:
         RegistryError: The registry is damaged.
         StorageError: The home or the registry is not writable.
-        DeviceError: A device computes wrong results.
     """
     home.create()
     node = home.keep_node_id()
-    drivers = all_drivers() if drivers is None else drivers
-    memory, seen_at = read_memory(), now()
-    cards, lost = survey()
-    driven, absent = _driven(node, drivers, seen_at)
-    # A driver has measured what NVML only describes: its word replaces the card's.
-    devices = [*(_card_device(node, card, memory, seen_at) for card in cards), *driven]
+    path = registry_path or home.registry
+    watcher = watcher or Watcher()
+    known = load_registry(path) if path.exists() else Registry()
+    with ThreadPoolExecutor(1) as pool:
+        seeking = pool.submit(seek) if seek else None
+        local = find_local(node, sight or sight_of(), now(), watcher.waiting)
+        problems: list[str] = []
+        if measure:
+            local, problems = _measure_new(local, known, measure, watcher)
+        if seeking and not seeking.done():
+            watcher.waiting(frozenset({"peers"}))
+        peers = seeking.result() if seeking else None
 
     def change(old: Registry) -> Registry:
-        found = {device.id: device for device in devices}
-        return _merge(old, _this_node(node, memory), found, looked_for={*drivers, _CARDS})
+        merged = merge_local(old, local.node, local.devices, local.looked_for)
+        return merge_peers(merged, peers, node) if peers else merged
 
-    path = registry_path or home.registry
-    return Discovery(update_registry(path, change), path, (*lost, *absent))
-
-
-def _this_node(node: str, memory: HostMemory) -> Node:
-    return Node(
-        id=node,
-        name=platform.node() or node,
-        os=platform.system().lower() or None,
-        arch=platform.machine().lower() or None,
-        ram_total_bytes=memory.total_bytes,
-        ram_free_bytes=memory.free_bytes,
-    )
+    return Discovery(update_registry(path, change), path, local, tuple(problems), peers)
 
 
-def _driven(
-    node: str, drivers: Mapping[str, Driver], seen_at: datetime
-) -> tuple[list[Device], list[Unavailable]]:
-    """Measure all devices that have a driver; say which drivers have no runtime here."""
-    devices: list[Device] = []
-    absent: list[Unavailable] = []
-    for backend, driver in drivers.items():
-        try:
-            driver.initialize()
-        except Unavailable as reason:
-            absent.append(reason)
+def _measure_new(
+    local: Local, known: Registry, measure: Callable[[str, int], Quick], watcher: Watcher
+) -> tuple[Local, list[str]]:
+    """Measure those devices that were not measured before, one after the other."""
+    before = {device.id: device for device in known.devices}
+    devices, problems = dict(local.devices), list[str]()
+    for device in local.devices.values():
+        old = before.get(device.id)
+        index = local.driven.get(device.id)
+        if index is None or measured(refresh(old, device) if old else device):
             continue
-        try:
-            devices.extend(
-                _driven_device(node, backend, driver, info, seen_at)
-                for info in driver.list_devices()
-            )
-        finally:
-            driver.shutdown()
-    return devices, absent
-
-
-def _driven_device(
-    node: str, backend: str, driver: Driver, info: DeviceInfo, seen_at: datetime
-) -> Device:
-    rates = dict(_DEFAULTS)
-    if isinstance(driver, Measures):
-        rates[BANDWIDTH] = _measured(driver.read_bandwidth(info.index))
-        rates[COMPUTE] = _measured(driver.matmul(info.index))
-    facts: dict[str, JsonValue] = {
-        "name": info.name,
-        "memory_total_bytes": info.memory_total_bytes,
-        "memory_free_bytes": driver.memory_info(info.index).free_bytes,
-        "unified_memory": info.unified_memory,
-        "temperature_c": driver.temperature(info.index),
-    }
-    return _device(node, f"{backend}:{info.index}", facts, rates, seen_at)
-
-
-def _measured(measurement: Measurement) -> _Rate:
-    # Four digits: the rest is noise, and people read the file.
-    value, *samples = (float(f"{rate:.4g}") for rate in (measurement.value, *measurement.samples))
-    return _Rate(value, "driver", measurement.method, tuple(samples))
-
-
-def _card_device(node: str, card: Card, memory: HostMemory, seen_at: datetime) -> Device:
-    rates = dict(_DEFAULTS)
-    if card.memory_bandwidth_bytes_per_s:
-        rates[BANDWIDTH] = _Rate(card.memory_bandwidth_bytes_per_s, "vendor", _NVML)
-    if card.compute_flops_per_s:
-        rates[COMPUTE] = _Rate(card.compute_flops_per_s, "vendor", _NVML)
-    # A card that does not tell its memory has none of its own: it uses the host's.
-    unified = card.memory_total_bytes is None
-    facts: dict[str, JsonValue] = {
-        "name": card.name,
-        "memory_total_bytes": card.memory_total_bytes or memory.total_bytes,
-        "memory_free_bytes": memory.free_bytes if unified else card.memory_free_bytes,
-        "unified_memory": unified,
-        "temperature_c": card.temperature_c,
-        "temperature_limit_c": card.slowdown_c,
-        "uuid": card.uuid,
-    }
-    return _device(node, f"{_CARDS}:{card.index}", facts, rates, seen_at)
-
-
-def _device(
-    node: str,
-    name: str,
-    facts: Mapping[str, JsonValue],
-    rates: Mapping[str, _Rate],
-    seen_at: datetime,
-) -> Device:
-    """Put a device together; ``name`` is BACKEND:INDEX."""
-    evidence = {field: _proof(rate, seen_at) for field, rate in rates.items()}
-    values = {field: rate.value for field, rate in rates.items()}
-    identity = {"id": f"{node}/{name}", "node": node, "backend": name.partition(":")[0]}
-    return Device.model_validate({**identity, **facts, **values, "evidence": evidence})
-
-
-def _proof(rate: _Rate, seen_at: datetime) -> dict[str, JsonValue]:
-    """Write down where a rate comes from; low and high samples far apart tell of a busy machine."""
-    origin: dict[str, JsonValue] = {
-        "rank": rate.rank,
-        "source": rate.source,
-        "measured_at": seen_at.isoformat(timespec="seconds"),
-    }
-    return (
-        origin | {"low": min(rate.samples), "high": max(rate.samples)} if rate.samples else origin
-    )
-
-
-def _merge(
-    old: Registry, node: Node, found: Mapping[str, Device], looked_for: set[str]
-) -> Registry:
-    nodes = {known.id: known for known in old.nodes}
-    if node.id in nodes:
-        fields = nodes[node.id].model_dump(exclude_unset=True) | node.model_dump(exclude_unset=True)
-        node = Node.model_validate(fields)
-    known = {device.id: device for device in old.devices}
-    stay = {
-        name: device
-        for name, device in known.items()
-        if device.node != node.id or device.backend not in looked_for
-    }
-    fresh = {
-        name: _refresh(known[name], device) if name in known else device
-        for name, device in found.items()
-    }
-    # Devices keep their place in the file: people read it.
-    places = [name for name in known if name in stay or name in fresh]
-    devices = dict.fromkeys(places) | stay | fresh
-    fields = dict(old) | {
-        "nodes": tuple((nodes | {node.id: node}).values()),
-        "devices": tuple(devices.values()),
-    }
-    return Registry.model_validate(fields)
-
-
-def _refresh(old: Device, new: Device) -> Device:
-    """Take over what is new, and from the old what is unknown or better known."""
-    if not _same(old, new):
-        return new
-    fields = old.model_dump(exclude_unset=True) | new.model_dump(exclude_unset=True)
-    evidence = _evidence(old) | _evidence(new)
-    for field in (BANDWIDTH, COMPUTE):
-        if _rank(old, field) < _rank(new, field):
-            fields[field] = getattr(old, field)
-            evidence[field] = _evidence(old).get(field)
-    return Device.model_validate(fields | {"evidence": evidence})
-
-
-def _same(old: Device, new: Device) -> bool:
-    """Tell whether it is still the same hardware, by its serial identity or else its name."""
-    one, other = ((device.model_extra or {}).get("uuid") for device in (old, new))
-    if one and other:
-        return one == other
-    return old.name is None or new.name is None or old.name == new.name
-
-
-def _evidence(device: Device) -> dict[str, JsonValue]:
-    return dict(device.evidence) if isinstance(device.evidence, dict) else {}
-
-
-def _rank(device: Device, field: str) -> int:
-    """Return how good the evidence of a rate is, 0 for the best."""
-    entry = _evidence(device).get(field)
-    rank = entry.get("rank") if isinstance(entry, dict) else None
-    return _RANKS.index(rank if isinstance(rank, str) and rank in _RANKS else "vendor")
+        watcher.measuring(device.id)
+        quick = measure(device.backend, index)
+        devices[device.id] = with_benchmarks(device, quick.benchmarks)
+        if quick.problem:
+            problems.append(f"{device.id} was not measured: {quick.problem}")
+    return local._replace(devices=devices), problems

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 import hgx.drivers
-from hgx.drivers import all_drivers
+from hgx.drivers import backend, backends
 from hgx.drivers.cpu import CpuDriver
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 
 def test_the_cpu_is_always_there() -> None:
-    """There is a driver for the processor, and the contract is no driver."""
-    drivers = all_drivers()
-    assert isinstance(drivers["cpu"], CpuDriver)
-    assert "base" not in drivers
+    """There is a driver for the processor; the contract and shared parts are no drivers."""
+    names = [found.name for found in backends()]
+    assert isinstance(backend("cpu").create(), CpuDriver)
+    assert backend("cpu").absent() is None
+    assert "base" not in names
+    assert not [name for name in names if name.startswith("_")]
+    assert names == sorted(names)
 
 
 def test_a_new_file_is_a_new_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file with a create function is a driver named after the file, with no other change."""
-    (tmp_path / "toaster.py").write_text("def create():\n    return 'a driver'\n")
+    """A file with the two functions is a driver named after the file, with no other change."""
+    code = "def create():\n    return 'a driver'\n\ndef absent():\n    return None\n"
+    (tmp_path / "toaster.py").write_text(code)
+    (tmp_path / "_grill.py").write_text("")
     monkeypatch.setattr(hgx.drivers, "__path__", [*hgx.drivers.__path__, str(tmp_path)])
-    assert all_drivers()["toaster"] == "a driver"
+    assert backend("toaster").create() == "a driver"
+    with pytest.raises(KeyError):
+        backend("_grill")

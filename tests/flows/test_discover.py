@@ -1,87 +1,114 @@
-"""Discovery: what is found, what is merged and what stays."""
+"""Discovery: what is found, what is measured, what is merged and what stays."""
 
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hgx.core.benchmark import Benchmark
 from hgx.core.registry import Device, Registry
-from hgx.drivers.base import DeviceInfo, Measurement, MemoryInfo
 from hgx.errors import RegistryError, Unavailable
 from hgx.flows.discover import Discovery, discover
-from hgx.sensors.memory import HostMemory, read_memory
-from hgx.sensors.nvml import Survey, read_cards
+from hgx.flows.local import find_local
+from hgx.flows.probe import Missing, Probe, Quick, Seen
+from hgx.flows.sight import Machine, Sight
+from hgx.sensors.amdgpu import AmdCard
+from hgx.sensors.card import Survey
+from hgx.sensors.memory import HostMemory
+from hgx.sensors.nvml import read_cards
 from hgx.store.home import Home
 from hgx.store.registry_file import load_registry
 from tests.sensors.doubles import GB10, H200, FakeNvml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from hgx.drivers.base import Driver
 
     Find = Callable[..., Discovery]
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 NO_CARDS = Survey(missing=(Unavailable("no cards", "buy one"),))
+MEMORY = HostMemory(4000, 3000)
+TOASTER = Seen(
+    index=0, name="Toaster 9000", memory_total_bytes=1000, memory_free_bytes=600, temperature_c=0.0
+)
 
 
-class PlainDriver:
-    """A driver of one device that cannot measure; only what discovery uses is there."""
-
-    def __init__(self, name: str = "Toaster 9000", absent: Unavailable | None = None) -> None:
-        self.name = name
-        self.absent = absent
-        self.running = False
-
-    def initialize(self) -> None:
-        """Start, or say why not."""
-        if self.absent:
-            raise self.absent
-        self.running = True
-
-    def shutdown(self) -> None:
-        """Stop."""
-        self.running = False
-
-    def list_devices(self) -> tuple[DeviceInfo, ...]:
-        """Name the one device."""
-        return (DeviceInfo(0, self.name, 1000, unified_memory=True),)
-
-    def memory_info(self, index: int) -> MemoryInfo:
-        """Tell memory that has nothing to do with this machine's."""
-        return MemoryInfo(1000, 600 + index)
-
-    def temperature(self, index: int) -> float:
-        """Freeze."""
-        return float(index)
+def toaster(**fields: Any) -> Probe:
+    """Answer that there is one device."""
+    return Probe(devices=(TOASTER.model_copy(update=fields),))
 
 
-class MeasuringDriver(PlainDriver):
-    """A driver that can also measure."""
+def result(name: str, *samples: float) -> Benchmark:
+    """Make a benchmark with these samples; the middle one is the median."""
+    return Benchmark(
+        name=name,
+        unit="bytes_per_s" if name == "read" else "flops_per_s",
+        median=sorted(samples)[len(samples) // 2],
+        quartiles=(min(samples), max(samples)),
+        samples=samples,
+        method="toasting",
+        measured_at=NOON,
+    )
 
-    def read_bandwidth(self, index: int) -> Measurement:
-        """Read at 12.34567 GB/s."""
-        return Measurement(12_345_670_000.0 + index, (9e9, 12_345_670_000.0, 13e9), "reading")
 
-    def matmul(self, index: int) -> Measurement:
-        """Multiply at 2 TFLOP/s."""
-        return Measurement(2e12 + index, (), "multiplying")
+def toasting(*_: object) -> Quick:
+    """Read at 12.34567 GB/s and multiply at 2 TFLOP/s."""
+    return Quick(
+        benchmarks=(
+            result("read", 9e9, 12_345_670_000.0, 13e9),
+            result("matmul_float32", 2e12),
+        )
+    )
+
+
+def unable(*_: object) -> Quick:
+    """Be a device that nothing can measure."""
+    return Quick()
+
+
+def sight(
+    probes: Mapping[str, Probe | Unavailable],
+    survey: Survey = NO_CARDS,
+    amd: tuple[AmdCard, ...] = (),
+) -> Sight:
+    """Look at a machine with these backends; one that is an ``Unavailable`` is absent."""
+
+    def ask(name: str) -> Probe:
+        answer = probes[name]
+        assert isinstance(answer, Probe)
+        return answer
+
+    return Sight(
+        absent=lambda: {
+            name: answer if isinstance(answer, Unavailable) else None
+            for name, answer in probes.items()
+        },
+        probe=ask,
+        survey=lambda: survey,
+        amd=lambda: amd,
+        memory=lambda: MEMORY,
+        machine=lambda: Machine(name="Box", os="linux", arch="z80"),
+    )
 
 
 @pytest.fixture
 def find(tmp_path: Path) -> Find:
-    """Return discovery on a node called box, with a measuring driver and no cards."""
+    """Return discovery on a node called box, with a toaster that can be measured and no cards."""
     (tmp_path / "node.json").write_text('{"id": "box"}')
 
-    def run(survey: Survey = NO_CARDS, **drivers: PlainDriver) -> Discovery:
-        chosen: dict[str, Any] = dict(drivers) or {"cpu": MeasuringDriver()}
-        typed: dict[str, Driver] = chosen
-        return discover(Home(tmp_path), drivers=typed, survey=lambda: survey, now=lambda: NOON)
+    def run(
+        survey: Survey = NO_CARDS,
+        measure: Callable[[str, int], Quick] | None = toasting,
+        **probes: Probe | Unavailable,
+    ) -> Discovery:
+        chosen = probes or {"cpu": toaster()}
+        look = sight(chosen, survey)
+        return discover(Home(tmp_path), sight=look, measure=measure, now=lambda: NOON)
 
     return run
 
@@ -106,61 +133,135 @@ def test_first_time(find: Find, tmp_path: Path) -> None:
     assert found.path == tmp_path / "registry.json"
     assert load_registry(found.path) == found.registry
     (node,) = found.registry.nodes
-    memory = read_memory()
-    assert (node.id, node.ram_total_bytes) == ("box", memory.total_bytes)
-    assert node.name
-    assert node.os
-    assert node.arch
+    assert (node.id, node.ram_total_bytes, node.ram_free_bytes) == ("box", 4000, 3000)
+    assert (node.name, node.os, node.arch) == ("Box", "linux", "z80")
     (device,) = found.registry.devices
-    assert device == Device(
+    assert device.model_dump(exclude={"benchmarks"}) == Device(
         id="box/cpu:0",
         node="box",
         backend="cpu",
         name="Toaster 9000",
         memory_total_bytes=1000,
         memory_free_bytes=600,
-        unified_memory=True,
         memory_bandwidth_bytes_per_s=12_350_000_000.0,
         compute_flops_per_s=2e12,
         temperature_c=0.0,
         evidence={
             "memory_bandwidth_bytes_per_s": {
                 "rank": "driver",
-                "source": "reading",
+                "source": "toasting",
                 "measured_at": "2026-01-02T12:00:00+00:00",
                 "low": 9e9,
                 "high": 13e9,
             },
             "compute_flops_per_s": {
                 "rank": "driver",
-                "source": "multiplying",
+                "source": "toasting",
                 "measured_at": "2026-01-02T12:00:00+00:00",
+                "low": 2e12,
+                "high": 2e12,
             },
         },
-    )
+    ).model_dump(exclude={"benchmarks"})
+    assert device.benchmarks["read"].samples == (9e9, 12_345_670_000.0, 13e9)
+
+
+def test_what_was_measured_is_not_measured_again(find: Find, tmp_path: Path) -> None:
+    """A device is measured once; what has no evidence of that is measured the next time."""
+    asked: list[tuple[str, int]] = []
+
+    def count(backend: str, index: int) -> Quick:
+        asked.append((backend, index))
+        return toasting()
+
+    find(measure=None)
+    find(measure=count)
+    find(measure=count)
+    assert asked == [("cpu", 0)]
+    edit(tmp_path, evidence=None)
+    find(measure=count)
+    assert len(asked) == 2
+
+
+def test_a_device_that_could_not_be_measured(find: Find) -> None:
+    """What stood in the way is told, and the rates say that they are assumed."""
+
+    def burn(*_: object) -> Quick:
+        return Quick(problem="it burnt")
+
+    found = find(measure=burn)
+    assert found.unmeasured == ("box/cpu:0 was not measured: it burnt",)
+    assert '"default"' in json.dumps(by_id(found)["box/cpu:0"].evidence)
 
 
 def test_what_is_missing_is_told(find: Find) -> None:
-    """Cards and drivers that are not there are told with reason and remedy, and nothing fails."""
-    gone = Unavailable("no toaster", "plug it in")
-    found = find(cpu=MeasuringDriver(), toast=PlainDriver(absent=gone))
+    """What answers that it is not there, and what cannot be there, are told apart."""
+    gone = Probe(missing=Missing(reason="no toaster", remedy="plug it in"))
+    never = Unavailable("this is no kitchen", "go there")
+    found = find(cpu=toaster(), toast=gone, oven=never)
     assert list(by_id(found)) == ["box/cpu:0"]
-    assert found.missing == (*NO_CARDS.missing, gone)
+    assert [item.message for item in found.missing] == [
+        "no cards: buy one",
+        "no toaster: plug it in",
+    ]
+    assert found.local.absent == (never,)
 
 
-def test_driver_that_cannot_measure(find: Find) -> None:
+def test_all_are_asked_at_the_same_time() -> None:
+    """No backend waits for another: each answers only when all have been asked."""
+    together = threading.Barrier(3)
+    waiting: list[frozenset[str]] = []
+
+    def meet(_: str = "") -> Probe:
+        together.wait(30)
+        return Probe()
+
+    def survey() -> Survey:
+        meet()
+        return NO_CARDS
+
+    look = sight({"a": Probe(), "b": Probe()})._replace(probe=meet, survey=survey)
+    local = find_local("box", look, NOON, waiting.append)
+    assert local.devices == {}
+    assert len(waiting) == 3
+    assert waiting[0] < {"a", "b", "nvml"}
+    assert waiting[-1] == frozenset()
+
+
+def test_a_crash_takes_nothing_with_it(find: Find) -> None:
+    """A backend that crashed loses neither the others' devices nor its own of the last time."""
+    crash = Probe(missing=Missing(reason="toast: crashed", remedy="cool it"), crashed=True)
+    find(cpu=toaster(), toast=toaster())
+    found = find(cpu=toaster(), toast=crash)
+    assert list(by_id(found)) == ["box/cpu:0", "box/toast:0"]
+    assert found.missing[-1].reason == "toast: crashed"
+    assert list(by_id(find(cpu=toaster(), toast=Probe()))) == ["box/cpu:0"]
+
+
+def test_a_card_stays_known_while_nvml_fails(find: Find) -> None:
+    """Where NVML hangs nothing is known of cards, so those of the last time stay."""
+    find(read_cards(FakeNvml((H200,))))
+    assert "box/cuda:0" in by_id(find(Survey(missing=NO_CARDS.missing, sure=False)))
+    assert "box/cuda:0" not in by_id(find())
+
+
+def test_device_that_cannot_be_measured(find: Find) -> None:
     """A device that nothing can measure gets low rates that say they are assumed."""
-    driver = PlainDriver()
-    device = by_id(find(toast=driver))["box/toast:0"]
+    device = by_id(find(measure=unable, toast=toaster()))["box/toast:0"]
     assert device.compute_flops_per_s == 500e9
     assert '"default"' in json.dumps(device.evidence)
-    assert not driver.running
+
+
+def test_the_fallback_says_so(find: Find) -> None:
+    """The processor is marked as what is there when nothing better is; other devices are not."""
+    found = by_id(find(cpu=toaster(fallback=True), toast=toaster()))
+    assert (found["box/cpu:0"].fallback, found["box/toast:0"].fallback) == (True, None)
 
 
 def test_h200(find: Find) -> None:
     """A card has the vendor's rates and its own memory."""
     device = by_id(find(read_cards(FakeNvml((H200,)))))["box/cuda:0"]
-    assert device.model_dump(exclude={"evidence", "node"}) == {
+    assert device.model_dump(exclude={"evidence", "node"}, exclude_none=True) == {
         "id": "box/cuda:0",
         "backend": "cuda",
         "name": "NVIDIA H200",
@@ -172,25 +273,59 @@ def test_h200(find: Find) -> None:
         "temperature_c": 31,
         "temperature_limit_c": 89,
         "uuid": "GPU-00000000-1111-2222-3333-444444444444",
+        "benchmarks": {},
     }
     assert '"vendor"' in json.dumps(device.evidence)
 
 
-def test_unified_part(find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unified_part(find: Find) -> None:
     """A card without memory of its own has the host's, and low assumed rates where unknown."""
-    monkeypatch.setattr("hgx.flows.discover.read_memory", lambda: HostMemory(128, 100))
     device = by_id(find(read_cards(FakeNvml((GB10,)))))["box/cuda:0"]
     assert device.unified_memory is True
-    assert (device.memory_total_bytes, device.memory_free_bytes) == (128, 100)
+    assert (device.memory_total_bytes, device.memory_free_bytes) == MEMORY
     assert device.memory_bandwidth_bytes_per_s == 50e9
     assert device.compute_flops_per_s == 36_900_864_000_000
     assert device.temperature_c == 0
 
 
-def test_a_driver_knows_better_than_nvml(find: Find) -> None:
-    """A device that a driver measures appears once, as measured."""
-    found = find(read_cards(FakeNvml((H200,))), cuda=MeasuringDriver("H200, measured"))
-    assert by_id(found)["box/cuda:0"].name == "H200, measured"
+def test_amd_cards() -> None:
+    """A card of AMD's is there without CuPy, where its kernel driver tells its memory."""
+    cards = (
+        AmdCard(0, "", "Radeon", uuid="1f", memory_total_bytes=1000, memory_used_bytes=300),
+        AmdCard(1, "", "Radeon too", memory_total_bytes=500),
+        AmdCard(2, "", "Silent"),
+    )
+    local = find_local("box", sight({"rocm": toaster(uuid="1f")}, amd=cards), NOON)
+    assert list(local.devices) == ["box/rocm:0", "box/rocm:1"]
+    first, second = local.devices.values()
+    assert (first.name, first.memory_free_bytes, local.driven) == (TOASTER.name, 600, {first.id: 0})
+    assert (second.memory_total_bytes, second.memory_free_bytes) == (500, None)
+    assert "default" in json.dumps(second.evidence)
+
+
+def test_a_card_and_its_driver_are_one_device(find: Find) -> None:
+    """A card appears once: as its driver sees and measures it, with what only NVML knows."""
+    found = find(read_cards(FakeNvml((H200,))), cuda=toaster(name="H200, driven"))
+    (card,) = by_id(found).values()
+    assert (card.name, card.compute_flops_per_s) == ("H200, driven", 2e12)
+    assert (card.temperature_limit_c, card.temperature_c) == (89, 0)
+
+
+def test_a_driver_that_numbers_cards_differently(find: Find) -> None:
+    """A card is known by its uuid: it keeps NVML's number, and is measured under its driver's."""
+    asked: list[tuple[str, int]] = []
+
+    def count(backend: str, index: int) -> Quick:
+        asked.append((backend, index))
+        return toasting()
+
+    other = {**H200, "UUID": "GPU-other"}
+    cards = read_cards(FakeNvml((H200, other)))
+    found = by_id(find(cards, measure=count, cuda=toaster(uuid="GPU-other")))
+    assert asked == [("cuda", 0)]
+    assert found["box/cuda:0"].name == "NVIDIA H200"
+    assert found["box/cuda:1"].name == "Toaster 9000"
+    assert found["box/cuda:1"].compute_flops_per_s == 2e12
 
 
 def test_engine_measurement_stays(find: Find, tmp_path: Path) -> None:
@@ -210,9 +345,9 @@ def test_engine_measurement_stays(find: Find, tmp_path: Path) -> None:
 @pytest.mark.parametrize("evidence", [None, "a datasheet", {"compute_flops_per_s": 3}, {}])
 def test_figures_by_hand(find: Find, tmp_path: Path, evidence: object) -> None:
     """A figure written by hand counts as a vendor's: above a default, below a measurement."""
-    find(cpu=PlainDriver())
+    find(measure=unable)
     edit(tmp_path, compute_flops_per_s=7e12, evidence=evidence)
-    (device,) = find(cpu=PlainDriver()).registry.devices
+    (device,) = find(measure=unable).registry.devices
     assert device.compute_flops_per_s == 7e12
     (device,) = find().registry.devices
     assert device.compute_flops_per_s == 2e12
@@ -230,7 +365,7 @@ def test_other_hardware_of_the_same_id(find: Find, tmp_path: Path) -> None:
 def test_other_card_in_the_same_slot(find: Find, tmp_path: Path) -> None:
     """Cards of one name are told apart by their UUID."""
     survey = read_cards(FakeNvml((H200,)))
-    find(survey, cpu=PlainDriver())
+    find(survey)
     edit(tmp_path, later=1)
     assert "later" in (by_id(find(survey))["box/cuda:0"].model_extra or {})
     other = read_cards(FakeNvml(({**H200, "UUID": "GPU-other"},)))
@@ -275,7 +410,7 @@ def test_another_file(find: Find, tmp_path: Path) -> None:
     """A registry elsewhere is written there; the node's id is still the home's."""
     find()
     other = tmp_path / "lab.json"
-    found = discover(Home(tmp_path), other, drivers={}, survey=lambda: NO_CARDS)
+    found = discover(Home(tmp_path), other, sight=sight({}), measure=None)
     assert found.path == other
     assert load_registry(other) == Registry(nodes=found.registry.nodes, devices=(), links=())
     assert found.registry.nodes[0].id == "box"

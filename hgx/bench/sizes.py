@@ -1,0 +1,121 @@
+"""How much to read and how large matrices to multiply, so that it is the device that is timed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hgx.bench.timing import measure, warm_up
+from hgx.drivers.base import OutOfDeviceMemory
+from hgx.units import GIB, MIB
+
+if TYPE_CHECKING:
+    from hgx.bench.timing import Clock
+    from hgx.drivers.base import DeviceInfo, Driver, Measures
+
+_CACHE_IF_UNKNOWN_BYTES = 32 * MIB
+_SMALLEST_READ_BYTES = 64 * MIB
+_LARGEST_READ_BYTES = 512 * MIB  # filling it takes longer than reading it: a second at worst
+_LARGEST_QUICK_READ_BYTES = 4 * GIB
+_SHORTEST_READ_S = 0.001  # below that a good part of it is the call, not the reading
+_SHARE_OF_MEMORY = 8  # an eighth: others need theirs
+
+FIRST_SIDE: Final = 512
+LARGEST_SIDE: Final = 8192
+_LONGEST_PRODUCT_S = 0.3
+_WORTH_GROWING = 1.1
+_GROWTH = 8  # a product of twice the side is so many times the work
+_LADDER_SAMPLES = 3
+
+
+class Side(NamedTuple):
+    """Rows and columns of matrices, and what a product of them costs.
+
+    Attributes:
+        side: Rows and columns.
+        rate: Operations per second that it reached.
+    """
+
+    side: int
+    rate: float
+
+
+def largest_share_bytes(driver: Driver, index: int) -> int:
+    """Return an eighth of what the device has free, or of all it has where that is unknown."""
+    memory = driver.memory_info(index)
+    room = memory.total_bytes if memory.free_bytes is None else memory.free_bytes
+    return max(MIB, room // _SHARE_OF_MEMORY)
+
+
+def first_read_bytes(info: DeviceInfo, most_bytes: int) -> int:
+    """Choose how much to read: four times the last cache, as far as memory allows.
+
+    Args:
+        info: The device.
+        most_bytes: The limit; see ``largest_share_bytes``.
+    """
+    cache = info.cache_bytes or _CACHE_IF_UNKNOWN_BYTES
+    return min(max(4 * cache, _SMALLEST_READ_BYTES), _LARGEST_READ_BYTES, most_bytes)
+
+
+def best_read_bytes(
+    driver: Measures, info: DeviceInfo, most_bytes: int, clock: Clock = time.perf_counter
+) -> int:
+    """Choose how much to read, doubled as long as a device reads it in no time.
+
+    Args:
+        driver: Prepares the reads.
+        info: The device.
+        most_bytes: The limit; see ``largest_share_bytes``.
+        clock: Returns seconds.
+    """
+    size = first_read_bytes(info, most_bytes)
+    while size * 2 <= min(most_bytes, _LARGEST_QUICK_READ_BYTES):
+        with driver.read_bandwidth(info.index, size) as kernel:
+            if warm_up(kernel, 0.1, clock) >= _SHORTEST_READ_S:
+                break
+        size *= 2
+    return size
+
+
+def best_side(
+    driver: Measures, index: int, dtype: str, *, seconds: float, clock: Clock = time.perf_counter
+) -> Side:
+    """Find the matrices that a device multiplies best, doubling them from small ones.
+
+    Threads and cores wait for each other in every product: a small one is mostly waiting.
+
+    Args:
+        driver: Prepares the products.
+        index: The device.
+        dtype: One of its ``matmul_types``.
+        seconds: Time for this; no step begins that would not fit.
+        clock: Returns seconds.
+
+    Returns:
+        The quickest of those tried.
+
+    Raises:
+        DeviceError: The smallest product already fails.
+    """
+    began = clock()
+    best, side, step_s = Side(FIRST_SIDE, 0.0), FIRST_SIDE, 0.0
+    while side <= LARGEST_SIDE:
+        step_began = clock()
+        if step_began + _GROWTH * step_s - began > seconds:
+            break
+        try:
+            with driver.matmul(index, dtype, side) as kernel:
+                timed = measure(kernel, seconds=seconds / 4, enough=_LADDER_SAMPLES, clock=clock)
+        except OutOfDeviceMemory:
+            if side == FIRST_SIDE:
+                raise
+            break
+        rate = max(timed.samples)
+        grew = rate >= best.rate * _WORTH_GROWING
+        best = max(best, Side(side, rate), key=lambda one: one.rate)
+        side *= 2
+        if not grew or 2 * side**3 / rate > _LONGEST_PRODUCT_S:
+            break
+        step_s = clock() - step_began
+    return best

@@ -1,0 +1,106 @@
+"""``hgx bench``: how fast this machine's devices, its disk and its links really are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hgx.cli.options import HomeOption, JsonOption, QuietOption, settings
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+DevicesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DEVICE",
+        help="Devices of this machine, as cpu:0. Default: all, the disk, and links to peers.",
+        show_default=False,
+    ),
+]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="Under 10 s per device; else about 30 s.")
+]
+SustainedOption = Annotated[
+    float,
+    typer.Option(
+        "--sustained",
+        metavar="SECONDS",
+        min=0,
+        max=3600,
+        help="Then load each device for so long without a pause, and tell what it keeps up.",
+        show_default=False,
+    ),
+]
+DiskOption = Annotated[bool, typer.Option("--no-disk", help="Leave the disk out.")]
+LinksOption = Annotated[bool, typer.Option("--no-links", help="Leave links to peers out.")]
+CompareOption = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(
+        "--compare",
+        metavar="A B",
+        help="Measure nothing; say which differences between two files are real.",
+        show_default=False,
+    ),
+]
+RegistryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry",
+        metavar="FILE",
+        help="The registry to write into. Default: the home's, made where absent.",
+    ),
+]
+
+
+@app.command(short_help="Measure devices, disk and links, and remember the results.")
+def bench(
+    context: typer.Context,
+    devices: DevicesArgument = None,
+    *,
+    quick: QuickOption = False,
+    sustained: SustainedOption = 0.0,
+    no_disk: DiskOption = False,
+    no_links: LinksOption = False,
+    compare: CompareOption = None,
+    registry: RegistryOption = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Examples:
+
+    \b
+      hgx bench                             all devices, the disk, and links
+      hgx bench cpu:0 --quick               one device, under 10 s
+      hgx bench cuda:0 --sustained 300      what it keeps up when it is hot
+      hgx bench --json > today.jsonl        a line per event
+      hgx bench --compare old.json today.jsonl   what really changed
+
+    Measure how fast devices read memory, multiply and exchange data with the host, how fast
+    the disk is read, and how fast the links to peers are. A result that scatters or
+    drifts, or that others' load or heat spoilt, is marked noisy; one that says nothing is
+    refused. All else goes into the registry, where `hgx plan` finds it.
+    """
+    # Imported here, so that `hgx --help` is quick: it imports this module for its first line.
+    from hgx.cli.render.bench import Lines, Screen, print_comparison
+    from hgx.cli.render.console import stdout
+    from hgx.flows.bench import Wish
+    from hgx.flows.bench import bench as run
+    from hgx.flows.compare import compare_files
+    from hgx.store.home import Home
+
+    wanted = settings(context, home, quiet=quiet)
+    if compare:
+        print_comparison(compare_files(*compare), stdout(), as_json=as_json)
+        return
+    wish = Wish(
+        devices=tuple(devices or ()),
+        effort="quick" if quick else "normal",
+        sustained_s=sustained,
+        disk=not no_disk,
+        links=not no_links,
+    )
+    with Lines() if as_json else Screen(quiet=wanted.quiet) as show:
+        run(Home(wanted.home), wish, show, registry_path=registry)
