@@ -1,8 +1,8 @@
-"""``hgx serve``: run a model on this machine and answer OpenAI's API, or one prompt."""
+"""``hgx serve``: run a model and answer OpenAI's API, or one prompt; or be a node for others."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,33 +12,47 @@ from hgx.cli.options import (
     HomeOption,
     JsonOption,
     KvTypeOption,
-    ModelArgument,
     ParallelOption,
     QuietOption,
     settings,
 )
+
+if TYPE_CHECKING:
+    from hgx.cli.options import Settings
+    from hgx.flows.node import NodeWish
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
-def _check_host(host: str) -> str:
-    if host not in _LOOPBACK:
-        msg = f"{host} is more than this machine: hgx listens on {' or '.join(_LOOPBACK)} only"
-        raise typer.BadParameter(msg)
-    return host
-
-
+ModelToServe = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]", help="A GGUF file, or demo for the demo model; none to be a node."
+    ),
+]
 PromptOption = Annotated[
     str | None, typer.Option("--prompt", "-p", help="Answer this once, on stdout, and end.")
 ]
 MaxTokensOption = Annotated[
     int, typer.Option("--max-tokens", min=1, help="Longest answer to --prompt, in tokens.")
 ]
-HostOption = Annotated[str, typer.Option("--host", callback=_check_host, help="127.0.0.1 or ::1.")]
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        help="With a model 127.0.0.1, the default, or ::1. A node's address; default: all.",
+    ),
+]
 PortOption = Annotated[
-    int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes any free one.")
+    int | None,
+    typer.Option(
+        "--port",
+        min=0,
+        max=65535,
+        help="Port; 0 takes any free one. Default: 8080, or 9474 for a node.",
+    ),
 ]
 ThreadsOption = Annotated[
     int | None,
@@ -46,15 +60,27 @@ ThreadsOption = Annotated[
 ]
 
 
-@app.command(short_help="Serve a model on this machine, or answer one prompt.")
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="A node's name in the network. Default: the host's name."),
+]
+TelemetryOption = Annotated[
+    bool,
+    typer.Option("--telemetry/--no-telemetry", help="Whether a node keeps its readings fresh."),
+]
+
+
+@app.command(short_help="Serve a model, answer one prompt, or be a node for others.")
 def serve(
     context: typer.Context,
-    model: ModelArgument,
+    model: ModelToServe = None,
     *,
     prompt: PromptOption = None,
     max_tokens: MaxTokensOption = 128,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8080,
+    host: HostOption = None,
+    port: PortOption = None,
+    name: NameOption = None,
+    telemetry: TelemetryOption = True,
     ctx: ContextOption = 4096,
     parallel: ParallelOption = 1,
     kv_type: KvTypeOption = "f16",
@@ -70,23 +96,32 @@ def serve(
       hgx serve demo --prompt "Once upon a time"   a first answer
       hgx serve model.gguf                         OpenAI's API on 127.0.0.1:8080
       hgx serve model.gguf --ctx 8192 --parallel 2 --port 0
+      hgx serve                                    let others find this machine
 
     Plan where the layers of a model go on this machine, run it with the embedded engine, and
     answer /v1/chat/completions, /v1/completions and /v1/models. The base URL, or the answer to
     --prompt, goes to stdout; all else to stderr.
+
+    Without a model this machine is a node: it is announced in the local network and tells
+    `hgx discover` of other machines what devices it has. They cannot run anything on it.
     """
+    wanted = settings(context, home, quiet=quiet)
+    if model is None:
+        _check_node_usage(prompt, name)
+        node = _node_wish(name, host, port, telemetry=telemetry)
+        raise typer.Exit(_serve_node(node, wanted, as_json=as_json))
+    _check_model_usage(host, name)
     # Imported here, so that `hgx --help` is quick: it imports this module for its first line.
     from hgx.cli.render.serve import Screen
     from hgx.serve.run import Wish, run
     from hgx.store.home import Home
 
-    wanted = settings(context, home, quiet=quiet)
     wish = Wish(
         model=model,
         prompt=prompt,
         max_tokens=max_tokens,
-        host=host,
-        port=port,
+        host=host or "127.0.0.1",
+        port=8080 if port is None else port,
         ctx=ctx,
         parallel=parallel,
         kv_type=kv_type,
@@ -95,3 +130,42 @@ def serve(
     )
     status = run(wish, Home(wanted.home), Screen(as_json=as_json, quiet=wanted.quiet))
     raise typer.Exit(status)
+
+
+def _node_wish(
+    name: str | None, host: str | None, port: int | None, *, telemetry: bool
+) -> NodeWish:
+    from hgx.flows.node import NodeWish
+
+    wish = NodeWish(name=name, host=host, telemetry=telemetry)
+    return wish if port is None else wish._replace(port=port)
+
+
+def _serve_node(wish: NodeWish, wanted: Settings, *, as_json: bool) -> int:
+    from hgx.cli.render.node import NodeScreen
+    from hgx.flows.node import run_node
+    from hgx.store.home import Home
+
+    return run_node(wish, Home(wanted.home), NodeScreen(as_json=as_json, quiet=wanted.quiet))
+
+
+def _check_node_usage(prompt: str | None, name: str | None) -> None:
+    from hgx.net.advert import is_name
+    from hgx.store.home import id_from_host_name
+
+    if prompt is not None:
+        msg = "name a model that is to answer, such as demo"
+        raise typer.BadParameter(msg, param_hint="--prompt")
+    if name is not None and not is_name(name):
+        instead = id_from_host_name(name)
+        msg = f"a name has 1 to 63 letters, digits, hyphens and underscores, such as {instead}"
+        raise typer.BadParameter(msg, param_hint="--name")
+
+
+def _check_model_usage(host: str | None, name: str | None) -> None:
+    if host is not None and host not in _LOOPBACK:
+        msg = f"{host} is more than this machine: hgx listens on {' or '.join(_LOOPBACK)} only"
+        raise typer.BadParameter(msg, param_hint="--host")
+    if name is not None:
+        msg = "only a node has a name in the network: leave out the model, or the name"
+        raise typer.BadParameter(msg, param_hint="--name")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -54,7 +56,7 @@ def show(*devices: Device, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_table_and_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table is on stdout; notes and where the registry was written are on stderr."""
-    assert run(["discover", "--home", str(tmp_path)]) == 0
+    assert run(["discover", "--local", "--home", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[0].split() == [
         *("DEVICE", "NAME", "FREE", "TOTAL", "BANDWIDTH", "COMPUTE", "EVIDENCE")
@@ -66,7 +68,10 @@ def test_table_and_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json stdout is the registry as it was written, and nothing else."""
     file = tmp_path / "lab.json"
-    assert run(["discover", "--json", "--registry", str(file), "--home", str(tmp_path)]) == 0
+    assert (
+        run(["discover", "--local", "--json", "--registry", str(file), "--home", str(tmp_path)])
+        == 0
+    )
     out, _ = capsys.readouterr()
     assert parse_registry(out.encode(), "stdout") == load_registry(file)
     assert not (tmp_path / "registry.json").exists()
@@ -76,7 +81,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
     """With --quiet, on either side of the command, there is nothing but the table."""
     words = ["--quiet", "discover"] if place == "before" else ["discover", "--quiet"]
-    assert run([*words, "--home", str(tmp_path)]) == 0
+    assert run([*words, "--local", "--home", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert out
     assert err == ""
@@ -86,19 +91,19 @@ def test_help_opens_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     """The help shows what to type before it lists options."""
     assert run(["discover", "--help"]) == 0
     out = capsys.readouterr().out
-    assert out.index("hgx discover --registry lab.json") < out.index("Options:")
+    assert out.index("hgx discover --watch") < out.index("Options:")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "code"),
-    [("registry.json", "{", 4), ("node.json", "{", 8)],
+    [("registry.json", "{", 4), ("node.json", "{", 8), ("trusted.json", "{", 8)],
 )
 def test_damaged_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, code: int
 ) -> None:
     """A damaged file ends in one line, its exit code, and no traceback."""
     (tmp_path / name).write_text(content)
-    assert run(["discover", "--home", str(tmp_path)]) == code
+    assert run(["discover", "--wait", "0", "--home", str(tmp_path)]) == code
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("hgx: error: ")
@@ -108,7 +113,7 @@ def test_damaged_files(
 def test_real_process(tmp_path: Path) -> None:
     """As a process with HGX_HOME, two runs keep one device and print pure JSON in any locale."""
     environment = os.environ | {"HGX_HOME": str(tmp_path), "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-m", "hgx", "discover", "--json"]
+    command = [sys.executable, "-m", "hgx", "discover", "--local", "--json"]
     subprocess.run(command, capture_output=True, env=environment, check=True)
     done = subprocess.run(command, capture_output=True, env=environment, check=True, text=True)
     assert parse_registry(done.stdout.encode(), "stdout") == load_registry(
@@ -119,6 +124,84 @@ def test_real_process(tmp_path: Path) -> None:
         "registry.json",
     }
     assert json.loads((tmp_path / "node.json").read_text())["id"]
+
+
+def test_why_backends_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where only the processor is found that is said; with --verbose, of every backend why."""
+    assert run(["discover", "--local", "--no-measure", "--home", str(tmp_path)]) == 0
+    brief = capsys.readouterr().err
+    assert run(["discover", "--local", "-v", "--no-measure", "--home", str(tmp_path)]) == 0
+    full = capsys.readouterr().err
+    assert "the processor is the fallback" in brief
+    assert "DirectML" not in brief
+    assert "DirectML is a part of Windows" in full
+
+
+def test_a_peer_that_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A peer that was named and is not there is an error of its own; all else is found."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+    words = ["discover", "--wait", "0", "--peer", place, "--no-measure", "--home", str(tmp_path)]
+    assert run(words) == 10
+    out, err = capsys.readouterr()
+    assert "/cpu:0" in out
+    assert f"hgx: error: {place}" in err
+    assert load_registry(tmp_path / "registry.json").devices
+
+
+@pytest.mark.parametrize(
+    "words", [["--watch", "--diagnose"], ["--record", "a", "--replay", "b"]], ids=" ".join
+)
+def test_one_thing_at_a_time(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Modes that exclude each other are wrong usage."""
+    assert run(["discover", *words]) == 2
+    assert "choose one" in capsys.readouterr().err
+
+
+def test_recording_and_replaying(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recorded machine is shown as it was, and no registry is written of it."""
+    home, place = tmp_path / "home", tmp_path / "recording"
+    assert run(["discover", "--record", str(place)]) == 0
+    assert "look it through" in capsys.readouterr().err
+    assert run(["discover", "--replay", str(place), "--json", "--home", str(home)]) == 0
+    registry = parse_registry(capsys.readouterr().out.encode(), "stdout")
+    assert registry.devices[0].id == "recorded/cpu:0"
+    assert registry.devices[0].fallback
+    assert not home.exists()
+    assert run(["discover", "--record", str(place)]) == 8
+    assert "is not empty" in capsys.readouterr().err
+    assert run(["discover", "--replay", str(home)]) == 8
+
+
+def test_watching(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each look is a table of readings, or with --json a line."""
+    words = ["discover", "--watch", "--local", "--interval", "0.1", "--home", str(tmp_path)]
+    assert run([*words, "--count", "2"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("DEVICE") == 2
+    assert out.count("/cpu:0") == 2
+    assert run([*words, "--count", "3", "--json"]) == 0
+    looks = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(looks) == 3
+    assert all(look["devices"][0]["reading"]["memory_total_bytes"] > 0 for look in looks)
+
+
+def test_watching_ends_with_an_interrupt(tmp_path: Path) -> None:
+    """Ctrl+C ends --watch at once, without a traceback."""
+    command = [sys.executable, "-m", "hgx", "--home", str(tmp_path), "discover", "--watch"]
+    command += ["--local", "--json", "--interval", "0.1"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in err
 
 
 def test_piped_table_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:

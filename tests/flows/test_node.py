@@ -1,0 +1,71 @@
+"""What a node tells others of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hgx.core.reading import Reading
+from hgx.flows.node import NodeDescription
+from hgx.store.home import Home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEVICE: dict[str, Any] = {
+    "id": "box/cuda:0",
+    "node": "box",
+    "backend": "cuda",
+    "name": "Toaster 9000",
+    "uuid": "GPU-secret",
+    "memory_total_bytes": 1000,
+    "memory_free_bytes": 900,
+    "memory_bandwidth_bytes_per_s": 1e9,
+    "compute_flops_per_s": 2e9,
+    "temperature_c": 20.0,
+    "evidence": {"compute_flops_per_s": {"rank": "driver"}},
+    "bought": "in a dark alley",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home whose registry knows this node, box, and another one."""
+    (tmp_path / "node.json").write_text('{"id": "box"}')
+    other = DEVICE | {"id": "other/cuda:0", "node": "other"}
+    nodes = [{"id": "other"}, {"id": "box", "name": "Bob's box", "os": "linux", "mine": 1}]
+    registry = {"nodes": nodes, "devices": [DEVICE, other]}
+    (tmp_path / "registry.json").write_text(json.dumps(registry))
+    return Home(tmp_path)
+
+
+def told(home: Home, reading: Reading | None = None) -> dict[str, Any]:
+    """Describe the node under the name tower-2, with a reading of cuda:0."""
+    readings = {"cuda:0": reading} if reading else {}
+    return NodeDescription(home, lambda: readings)("tower-2")
+
+
+def test_everything_carries_the_name_in_the_network(home: Home) -> None:
+    """Only this node is told of, under the name that it has in the network."""
+    found = told(home)
+    assert found["node"] == {"id": "tower-2", "name": "tower-2", "os": "linux"}
+    (device,) = found["devices"]
+    assert (device["id"], device["node"]) == ("tower-2/cuda:0", "tower-2")
+    assert device["evidence"] == DEVICE["evidence"]
+
+
+def test_what_is_private_stays(home: Home) -> None:
+    """Serial identities and what the owner wrote into the file are not told."""
+    text = json.dumps(told(home))
+    for secret in ("GPU-secret", "dark alley", "mine", "Bob"):
+        assert secret not in text
+
+
+def test_the_newest_readings_count(home: Home) -> None:
+    """Temperature and free memory are those of now, as far as they are known."""
+    (device,) = told(home, Reading(temperature_c=0.0))["devices"]
+    assert (device["temperature_c"], device["memory_free_bytes"]) == (0.0, 900)
+    (device,) = told(home, Reading(memory_free_bytes=0))["devices"]
+    assert (device["temperature_c"], device["memory_free_bytes"]) == (20.0, 0)
