@@ -215,8 +215,7 @@ def _replay(wanted: Settings, directory: Path, *, as_json: bool, verbose: bool) 
     from hgx.flows.recorded import replay
 
     screen = Screen(as_json=as_json, quiet=wanted.quiet, verbose=verbose)
-    machine = replay(directory)
-    screen.replayed(machine.local, machine.registry)
+    screen.replayed(replay(directory))
 
 
 def _watch(wanted: Settings, seek: Seek | None, pace: Pace, *, as_json: bool) -> None:

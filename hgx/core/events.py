@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from hgx.core.base import Identifier, Rate, Strict
+from hgx.core.base import Identifier, Strict
 from hgx.core.reading import Battery, Reading
 
 
@@ -27,20 +27,3 @@ class DeviceGPUStateUpdated(Strict):
     reading: Reading
     battery: Battery | None = None
     stale: str | None = None
-
-
-class GPUBandwidthMeasured(Strict):
-    """A device's memory read bandwidth was measured.
-
-    Attributes:
-        device: Its id.
-        at: When.
-        bytes_per_s: The median.
-        noisy: Whether it is not to be relied on.
-    """
-
-    kind: Literal["gpu_bandwidth_measured"] = "gpu_bandwidth_measured"
-    device: Identifier
-    at: AwareDatetime
-    bytes_per_s: Rate
-    noisy: bool = False

@@ -9,7 +9,8 @@ from hgx.core.registry import Registry
 from hgx.flows.discover import Watcher
 from hgx.flows.local import Local, find_local
 from hgx.flows.sight import sight_of
-from hgx.sensors.node import NodeReadings, read_node
+from hgx.flows.watch import Row, Snapshot
+from hgx.sensors.node import read_node
 from hgx.sensors.recording import Recorder, Replay
 from hgx.sensors.source import MACHINE
 
@@ -28,12 +29,12 @@ class Replayed(NamedTuple):
     Attributes:
         local: Its devices, with what was looked for in vain.
         registry: The same as a registry of its own.
-        readings: What its sensors said.
+        snapshot: What its sensors said.
     """
 
     local: Local
     registry: Registry
-    readings: NodeReadings
+    snapshot: Snapshot
 
 
 def record(directory: Path, watcher: Watcher | None = None, source: Source = MACHINE) -> None:
@@ -63,7 +64,11 @@ def replay(directory: Path) -> Replayed:
         StorageError: It is no recording, damaged, or of a version not known here.
         Unavailable: It does not say how much memory the machine has.
     """
-    source = Replay(directory)
-    local = find_local(NODE, sight_of(source), datetime.now(UTC))
+    source, now = Replay(directory), datetime.now(UTC)
+    local = find_local(NODE, sight_of(source), now)
     registry = Registry(nodes=(local.node,), devices=tuple(local.devices.values()))
-    return Replayed(local, registry, read_node(source))
+    readings = read_node(source)
+    rows = tuple(
+        Row(f"{NODE}/{device}", None, reading) for device, reading in readings.devices.items()
+    )
+    return Replayed(local, registry, Snapshot(source.recorded_at or now, rows, readings.battery))

@@ -73,19 +73,25 @@ def sight_of(source: Source = MACHINE) -> Sight:
     )
 
 
+class _Absence(Strict):
+    """Why a backend cannot work, null where it may: so that "not recorded" is another thing."""
+
+    absent: Missing | None
+
+
 def _absent(
     source: Source, name: str, absent: Callable[[], Unavailable | None]
 ) -> Unavailable | None:
     def ask() -> JsonValue:
         reason = absent()
-        return None if reason is None else {"reason": reason.reason, "remedy": reason.remedy}
+        missing = reason and Missing(reason=reason.reason, remedy=reason.remedy)
+        return _Absence(absent=missing).model_dump()
 
-    answer = source.ask(f"absent:{name}", ask)
     try:
-        missing = Missing.model_validate(answer)
+        missing = _Absence.model_validate(source.ask(f"absent:{name}", ask)).absent
     except ValidationError:
-        return None  # it may be there, or a recording is older than the backend
-    return Unavailable(missing.reason, missing.remedy)
+        return _not_recorded(name)
+    return missing and Unavailable(missing.reason, missing.remedy)
 
 
 def _probe(source: Source, name: str) -> Probe:
@@ -94,8 +100,14 @@ def _probe(source: Source, name: str) -> Probe:
         # From text, because only there a strict tuple may be written as a JSON array.
         return Probe.model_validate_json(json.dumps(answer))
     except ValidationError:
-        missing = Missing(reason=f"{name} is not in the recording", remedy="record it again")
+        reason = _not_recorded(name)
+        missing = Missing(reason=reason.reason, remedy=reason.remedy)
         return Probe(missing=missing, crashed=True)
+
+
+def _not_recorded(name: str) -> Unavailable:
+    """Say that a recording is older than a backend, or damaged there."""
+    return Unavailable(f"{name} is not in the recording", "record it again")
 
 
 def _machine(source: Source) -> Machine:

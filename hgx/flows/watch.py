@@ -9,6 +9,7 @@ from itertools import count as numbers
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hgx.core.reading import Reading
+from hgx.errors import HgxError
 from hgx.flows.discover import discover
 from hgx.node.changes import Thresholds
 from hgx.node.readings import Telemetry
@@ -116,6 +117,7 @@ class _Peers:
     def __init__(self, seek: Callable[[], FoundPeers] | None) -> None:
         self._seek = seek
         self._found: FoundPeers | None = None
+        self._problem: str | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -139,10 +141,14 @@ class _Peers:
                 yield Row(device.id, device.name, reading, "" if peer.paired else "not paired")
 
     def notes(self) -> tuple[str, ...]:
-        """Say who did not answer."""
-        return self._found.missing if self._found else ()
+        """Say who did not answer, or what kept this machine from asking."""
+        missing = self._found.missing if self._found else ()
+        return (*missing, self._problem) if self._problem else missing
 
     def _run(self) -> None:
         while self._seek and not self._ended.is_set():
-            self._found = self._seek()
+            try:
+                self._found, self._problem = self._seek(), None
+            except HgxError as error:
+                self._problem = error.message
             self._ended.wait(PEERS_EVERY_S)

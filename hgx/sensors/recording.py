@@ -157,6 +157,11 @@ class Replay:
         """Name the kind of system that was recorded."""
         return self._document.system
 
+    @property
+    def recorded_at(self) -> datetime | None:
+        """Say when it was recorded, if that is known."""
+        return self._document.recorded_at
+
     def read(self, path: str, /) -> str | None:
         """Give a file's recorded text."""
         file = self._files.get(path)

@@ -163,6 +163,8 @@ def test_recording_and_replaying(tmp_path: Path, capsys: pytest.CaptureFixture[s
     home, place = tmp_path / "home", tmp_path / "recording"
     assert run(["discover", "--record", str(place)]) == 0
     assert "look it through" in capsys.readouterr().err
+    assert run(["discover", "--replay", str(place)]) == 0
+    assert {"BANDWIDTH", "THROTTLED"} <= set(capsys.readouterr().out.split())
     assert run(["discover", "--replay", str(place), "--json", "--home", str(home)]) == 0
     registry = parse_registry(capsys.readouterr().out.encode(), "stdout")
     assert registry.devices[0].id == "recorded/cpu:0"

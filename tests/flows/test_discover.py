@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,9 +27,11 @@ from tests.sensors.doubles import GB10, H200, FakeNvml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     Find = Callable[..., Discovery]
+
+REGISTRIES = Path(__file__).parents[1] / "store" / "registries"
+"""Files as releases wrote them."""
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 NO_CARDS = Survey(missing=(Unavailable("no cards", "buy one"),))
@@ -69,6 +72,12 @@ def toasting(*_: object) -> Quick:
 def unable(*_: object) -> Quick:
     """Be a device that nothing can measure."""
     return Quick()
+
+
+def fail_to_measure(*_: object) -> Quick:
+    """Be asked for what is known already."""
+    msg = "nothing is to be measured here"
+    raise AssertionError(msg)
 
 
 def sight(
@@ -404,6 +413,15 @@ def test_vanished_devices_go(find: Find, tmp_path: Path) -> None:
     document["devices"].append(mine)
     (tmp_path / "registry.json").write_text(json.dumps(document))
     assert list(by_id(find())) == ["box/cpu:0", "box/vulkan:0"]
+
+
+def test_a_registry_of_the_first_release(find: Find, tmp_path: Path) -> None:
+    """What an earlier hgx wrote is read as it is, and what it had measured still counts."""
+    (tmp_path / "registry.json").write_bytes((REGISTRIES / "first.json").read_bytes())
+    survey = read_cards(FakeNvml((H200,)))
+    found = by_id(find(survey, cpu=toaster(name="A processor"), measure=fail_to_measure))
+    assert found["box/cpu:0"].memory_bandwidth_bytes_per_s == 16_780_000_000.0
+    assert found["box/cuda:0"].uuid == H200["UUID"]
 
 
 def test_another_file(find: Find, tmp_path: Path) -> None:

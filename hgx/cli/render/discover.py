@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hgx.cli.render.console import plain, stderr, stdout
 from hgx.cli.render.devices import devices_table
+from hgx.cli.render.watch import picture
 from hgx.flows.discover import Watcher
 from hgx.store.registry_file import registry_text
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hgx.core.registry import Registry
     from hgx.flows.discover import Discovery
     from hgx.flows.local import Local
+    from hgx.flows.recorded import Replayed
 
 _FALLBACK = (
     "no accelerator found: the processor is the fallback (--verbose says what was looked for)"
@@ -71,10 +73,13 @@ class Screen:
                 soft_wrap=True,
             )
 
-    def replayed(self, local: Local, registry: Registry) -> None:
-        """Show what a recorded machine has; nothing is written anywhere."""
-        self._registry(registry)
-        self._missing(local)
+    def replayed(self, machine: Replayed) -> None:
+        """Show what a recorded machine has, and what its sensors said; nothing is written."""
+        self._registry(machine.registry)
+        if not self._as_json and machine.snapshot.rows:
+            stdout().print()
+            stdout().print(picture(machine.snapshot))
+        self._missing(machine.local)
 
     def _registry(self, registry: Registry) -> None:
         if self._as_json:
@@ -86,7 +91,7 @@ class Screen:
         self._notes(item.message for item in local.missing)
         if self._verbose:
             self._notes(item.message for item in local.absent)
-        elif all(device.fallback for device in local.devices.values()):
+        elif local.devices and all(device.fallback for device in local.devices.values()):
             self._notes([_FALLBACK])
 
     def _unpaired(self, registry: Registry) -> None:
