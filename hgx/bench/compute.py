@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from hgx.bench.conditions import Watch
 from hgx.bench.copies import device_to_host, host_to_device
 from hgx.bench.outcome import outcome
-from hgx.bench.sizes import best_read_bytes, best_side, first_read_bytes, largest_share_bytes
+from hgx.bench.sizes import (
+    LARGEST_GLANCE_BYTES,
+    best_read_bytes,
+    best_side,
+    first_read_bytes,
+    largest_read_bytes,
+    largest_share_bytes,
+    least_read_bytes,
+)
+from hgx.bench.stats import NOISY_LOAD, NOISY_LOAD_OF_PROCESSORS
 from hgx.bench.timing import measure
 from hgx.drivers.base import Measures
 from hgx.units import MIB
@@ -49,12 +58,26 @@ def quick_rates(
     """
     if not isinstance(driver, Measures):
         return ()
-    size = first_read_bytes(info, largest_share_bytes(driver, info.index))
+    most = min(LARGEST_GLANCE_BYTES, largest_share_bytes(driver, info.index))
+    size = first_read_bytes(info, most)
     side = best_side(driver, info.index, "float32", seconds=_GLANCE_S).side
+    measures: Measures = driver
+
+    def read(_: float) -> AbstractContextManager[Kernel]:
+        return measures.read_bandwidth(info.index, size)
+
+    def product(_: float) -> AbstractContextManager[Kernel]:
+        return measures.matmul(info.index, "float32", side)
+
     return (
-        _glance("read", "bytes_per_s", driver.read_bandwidth(info.index, size), now),
-        _glance("matmul_float32", "flops_per_s", driver.matmul(info.index, "float32", side), now),
+        _glance(Part("read", "bytes_per_s", read, least_read_bytes(info)), info, now),
+        _glance(Part("matmul_float32", "flops_per_s", product), info, now),
     )
+
+
+def noisy_load(info: DeviceInfo) -> float:
+    """Return the load of others from which on results of a device are noisy."""
+    return NOISY_LOAD_OF_PROCESSORS if info.fallback else NOISY_LOAD
 
 
 class Part(NamedTuple):
@@ -63,12 +86,19 @@ class Part(NamedTuple):
     Attributes:
         name: Of the benchmark.
         unit: Of its samples.
-        prepare: Makes the kernel, in about the given seconds.
+        prepare: Makes the kernel; when first called it may take the given seconds to find how
+            large that has to be.
+        least_work: Of a kernel; with less it is a cache that is measured.
     """
 
     name: str
     unit: Unit
     prepare: Callable[[float], AbstractContextManager[Kernel]]
+    least_work: float = 0
+
+    def warnings(self, kernel: Kernel) -> tuple[str, ...]:
+        """Say in words why a kernel does not measure what it should."""
+        return ("not larger than the cache by far",) if kernel.work < self.least_work else ()
 
 
 def parts(driver: Driver, info: DeviceInfo, clock: Clock = time.perf_counter) -> tuple[Part, ...]:
@@ -79,8 +109,8 @@ def parts(driver: Driver, info: DeviceInfo, clock: Clock = time.perf_counter) ->
         info: The device.
         clock: Returns seconds.
     """
-    index, most = info.index, largest_share_bytes(driver, info.index)
-    size = min(COPY_BYTES, most)
+    index = info.index
+    size = min(COPY_BYTES, largest_share_bytes(driver, index))
 
     def to_device(_: float) -> AbstractContextManager[Kernel]:
         return host_to_device(driver, index, size)
@@ -96,11 +126,18 @@ def parts(driver: Driver, info: DeviceInfo, clock: Clock = time.perf_counter) ->
         return copies
     measures: Measures = driver
 
+    read_bytes: int | None = None
+
     def read(_: float) -> AbstractContextManager[Kernel]:
-        return measures.read_bandwidth(index, best_read_bytes(measures, info, most, clock))
+        nonlocal read_bytes
+        if read_bytes is None:
+            most_read = largest_read_bytes(driver, index)
+            read_bytes = best_read_bytes(measures, info, most_read, clock)
+        return measures.read_bandwidth(index, read_bytes)
 
     first, *others = (_product(driver, index, dtype, clock) for dtype in driver.matmul_types(index))
-    return (Part("read", "bytes_per_s", read), first, *copies, *others)
+    least = least_read_bytes(info)
+    return (Part("read", "bytes_per_s", read, least), first, *copies, *others)
 
 
 def sustained_part(
@@ -117,25 +154,29 @@ def sustained_part(
 
 
 def _product(driver: Measures, index: int, dtype: str, clock: Clock) -> Part:
+    side: int | None = None
+
     def prepare(seconds: float) -> AbstractContextManager[Kernel]:
-        sizing_s = seconds * _SIZING_SHARE
-        side = best_side(driver, index, dtype, seconds=sizing_s, clock=clock).side
+        nonlocal side
+        if side is None:
+            sizing_s = seconds * _SIZING_SHARE
+            side = best_side(driver, index, dtype, seconds=sizing_s, clock=clock).side
         return driver.matmul(index, dtype, side)
 
     return Part(f"matmul_{dtype}", "flops_per_s", prepare)
 
 
-def _glance(
-    name: str, unit: Unit, prepared: AbstractContextManager[Kernel], now: Callable[[], datetime]
-) -> Benchmark:
+def _glance(part: Part, info: DeviceInfo, now: Callable[[], datetime]) -> Benchmark:
     began, watch = now(), Watch()
-    with prepared as kernel:
+    with part.prepare(_GLANCE_S) as kernel:
         timed = measure(kernel, seconds=_GLANCE_S, enough=_GLANCE_SAMPLES)
     return outcome(
-        name,
-        unit,
+        part.name,
+        part.unit,
         timed.samples,
         method=f"{kernel.method}, quick look",
         measured_at=began,
         conditions=watch.conditions(),
+        warnings=part.warnings(kernel),
+        noisy_load=noisy_load(info),
     ).benchmark

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
@@ -14,7 +14,7 @@ from hgx.sensors.node import samplers
 from hgx.sensors.source import MACHINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hgx.core.reading import PowerSource
     from hgx.drivers.base import Driver
@@ -86,9 +86,7 @@ class Watch:
         return Conditions(
             load=self._load(),
             temperature_c=max(heat, default=None),
-            throttles=tuple(dict.fromkeys(why for some in throttles for why in some))
-            if throttles
-            else None,
+            throttles=_each_once(throttles),
             clock_hz=median(clocks) if clocks else None,
             power_source=self._power_source,
         )
@@ -100,6 +98,30 @@ class Watch:
         others = (after.all_s - self._before.all_s) - (after.own_s - self._before.own_s)
         # Both counters go in steps of some milliseconds, so the difference may be a bit off.
         return min(1.0, max(0.0, others / (elapsed * self._processors)))
+
+
+def merged(parts: Sequence[Conditions]) -> Conditions:
+    """Sum up the conditions of several stretches of about the same length.
+
+    Args:
+        parts: At least one, in order.
+    """
+    loads = [part.load for part in parts if part.load is not None]
+    heat = [part.temperature_c for part in parts if part.temperature_c is not None]
+    clocks = [part.clock_hz for part in parts if part.clock_hz is not None]
+    throttles = [part.throttles for part in parts if part.throttles is not None]
+    return Conditions(
+        load=fmean(loads) if loads else None,
+        temperature_c=max(heat, default=None),
+        throttles=_each_once(throttles),
+        clock_hz=median(clocks) if clocks else None,
+        power_source=parts[-1].power_source,
+    )
+
+
+def _each_once(throttles: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """Return all reasons, each once; null where nobody could tell."""
+    return tuple(dict.fromkeys(why for some in throttles for why in some)) if throttles else None
 
 
 def device_reader(

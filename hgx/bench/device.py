@@ -1,16 +1,18 @@
-"""All benchmarks of one device, one after the other, within the time there is."""
+"""All benchmarks of one device within the time there is, in rounds that see its slow changes."""
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from hgx.bench.compute import parts, sustained_part
+from hgx.bench.compute import noisy_load, parts, sustained_part
 from hgx.bench.conditions import Watch
-from hgx.bench.events import Failed, Progress, Refused, Result, Started
-from hgx.bench.outcome import outcome
-from hgx.bench.timing import burst_and_sustained, measure, sustain
+from hgx.bench.events import Failed, Partial, Progress, Refused, Result, Started
+from hgx.bench.rounds import Round, Rounds, lasting_outcome
+from hgx.bench.stats import FEWEST_SAMPLES
+from hgx.bench.timing import burst_and_sustained, coarser, measure, sustain
 from hgx.drivers.base import DeviceError
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from hgx.bench.events import Event
     from hgx.bench.outcome import Outcome
     from hgx.bench.timing import Clock, Timed
-    from hgx.core.benchmark import Conditions
     from hgx.drivers.base import DeviceInfo, Driver, Kernel
 
 
@@ -32,23 +33,26 @@ class Effort(NamedTuple):
         seconds: Time for all of it but a sustained run; each part gets its share of what is left.
         enough: Samples of a part after which it ends earlier.
         sustained_s: How long the sustained run lasts; zero for none.
+        rounds: In so many each part is measured, all parts in each of them.
     """
 
     seconds: float
     enough: int
     sustained_s: float = 0.0
+    rounds: int = 4
 
 
 # A program start, the load of a vendor's runtime and one sample too many all have to fit under
 # 10 s as well.
-QUICK = Effort(7.0, 15)
-NORMAL = Effort(28.0, 51)
+QUICK = Effort(7.0, 15, rounds=3)
+NORMAL = Effort(28.0, 52)
 EFFORTS = {"quick": QUICK, "normal": NORMAL}
 
 
 _PROGRESS_EVERY_S = 0.1
 _PATIENCE = 0.5  # so much of what is left may go into the samples that one part cannot do without
-_SIZING_FOR_SUSTAINED_S = 6.0
+_SIZING_FOR_SUSTAINED_S = 3.0  # short, so that the device is cold when it begins
+_MOST_WINDOWS = 300  # that are kept of a sustained run: a curve needs no more
 
 
 class Tools(NamedTuple):
@@ -77,7 +81,8 @@ def measure_device(
     """Measure all that a device can do.
 
     What fails or has no time left is told, and does not stop the rest. A sustained run comes
-    last, so that its heat is in nobody's way.
+    first, because its burst is that of a device that is not hot yet. Each part is then measured
+    in rounds, so that all of them see what changes slowly, and told when its last one is done.
 
     Args:
         driver: An initialized driver.
@@ -89,17 +94,46 @@ def measure_device(
     """
     todo = parts(driver, info, tools.clock)
     lasting = sustained_part(driver, info, tools.clock) if effort.sustained_s else None
-    names = (*(part.name for part in todo), *((f"{lasting.name}_sustained",) if lasting else ()))
+    lasting_s = effort.sustained_s if lasting else 0.0
+    names = (*((f"{lasting.name}_sustained",) if lasting else ()), *(part.name for part in todo))
     emit(Started(subject=subject, names=names))
-    run = _Run(subject, emit, tools, effort.seconds + (effort.sustained_s if lasting else 0))
-    ends = tools.clock() + effort.seconds
-    for place, part in enumerate(todo):
-        seconds = (ends - tools.clock()) / (len(todo) - place)
-        with run.part(part.name, effort.seconds / len(todo)):
-            run.measure(part, seconds, _PATIENCE * (ends - tools.clock()), effort.enough)
+    load = noisy_load(info)
+    run = _Run(subject, emit, tools, effort.seconds + lasting_s, load)
+    ends = tools.clock() + effort.seconds + lasting_s
     if lasting:
         with run.part(f"{lasting.name}_sustained", effort.sustained_s):
             run.sustain(lasting, effort.sustained_s)
+    found = [Rounds(part, load) for part in todo]
+    turns = [(one, number + 1) for number in range(effort.rounds) for one in found]
+    for place, (one, number) in enumerate(turns):
+        with run.part(one.part.name, effort.seconds / len(turns), one):
+            left = ends - tools.clock()
+            share = _Share(
+                left / (len(turns) - place),
+                _PATIENCE * left,
+                left / len(todo),
+                math.ceil(effort.enough / effort.rounds),
+                math.ceil(FEWEST_SAMPLES / effort.rounds),
+            )
+            run.measure(one, share, last=number == effort.rounds)
+
+
+class _Share(NamedTuple):
+    """What one round of a part may take.
+
+    Attributes:
+        seconds: Preparation included.
+        patience_s: For the fewest samples.
+        sizing_s: Of all rounds of the part: what finding the right size is a share of.
+        enough: Samples after which it ends earlier.
+        fewest: Samples it cannot do without.
+    """
+
+    seconds: float
+    patience_s: float
+    sizing_s: float
+    enough: int
+    fewest: int
 
 
 class _Run:
@@ -110,53 +144,57 @@ class _Run:
         emit: Told what happens.
         tools: Time, clock and conditions.
         total_s: Planned seconds of all parts.
+        load: The load of others from which on results are noisy.
     """
 
     def __init__(
-        self, subject: str, emit: Callable[[Event], object], tools: Tools, total_s: float
+        self,
+        subject: str,
+        emit: Callable[[Event], object],
+        tools: Tools,
+        total_s: float,
+        load: float,
     ) -> None:
         self._subject = subject
         self._emit = emit
         self._tools = tools
         self._total_s = total_s
+        self._load = load
         self._done_s = self._part_s = 0.0
         self._name = ""
         self._told = tools.clock()
 
     @contextmanager
-    def part(self, name: str, planned_s: float) -> Generator[None]:
-        """Begin a part; if the device fails in it, that is told and no more."""
+    def part(self, name: str, planned_s: float, rounds: Rounds | None = None) -> Generator[None]:
+        """Begin a part or a round of it; if the device fails, that is told once and no more."""
         self._name, self._part_s = name, planned_s
         self._tell(0)
         try:
             yield
         except DeviceError as error:
             self._emit(Failed(subject=self._subject, name=name, reason=error.message))
+            if rounds is not None:
+                rounds.failed = True
         self._done_s += planned_s
 
-    def measure(self, part: Part, seconds: float, patience_s: float, enough: int) -> None:
-        """Take samples for so many seconds, preparation included."""
-        clock = self._tools.clock
-        began = clock()
-        if seconds <= 0:
+    def measure(self, rounds: Rounds, share: _Share, *, last: bool) -> None:
+        """Measure one round, where there is time; tell what all gave when it is the last."""
+        if rounds.failed:
+            return
+        if share.seconds > 0:
+            rounds.add(self._round(rounds.part, share))
+        elif not rounds:
             msg = (
                 "what came before took all the time: run it without --quick, or on a quiet machine"
             )
             raise DeviceError(msg)
-
-        def timed(kernel: Kernel, progress: Callable[[float], object]) -> Timed:
-            spent = clock() - began
-            return measure(
-                kernel,
-                seconds=seconds - spent,
-                patience_s=patience_s - spent,
-                enough=enough,
-                clock=clock,
-                progress=progress,
+        so_far = rounds.outcome()
+        if last:
+            self._report(so_far)
+        else:
+            self._emit(
+                Partial(subject=self._subject, benchmark=so_far.benchmark, refused=so_far.refused)
             )
-
-        found = self._timed(part, seconds, timed)
-        self._report(found.outcome(part, part.name, found.timed, found.conditions))
 
     def sustain(self, part: Part, seconds: float) -> None:
         """Load the device without a pause; what it does at first and in the end are two things."""
@@ -166,17 +204,34 @@ class _Run:
 
         found = self._timed(part, _SIZING_FOR_SUSTAINED_S, timed)
         burst, sustained = burst_and_sustained(found.timed)
-        # Clocks that go down are what this looks for: not held against it.
-        calm = found.conditions.model_copy(update={"throttles": None})
-        for name, piece in (("burst", burst), ("sustained", sustained)):
-            self._report(found.outcome(part, f"{part.name}_{name}", piece, calm))
-        whole = f"{part.name}_over_time"
-        self._report(found.outcome(part, whole, found.timed, found.conditions, steady=False))
+        pieces = (("burst", burst), ("sustained", sustained), ("over_time", found.timed))
+        for kind, piece in pieces:
+            steady = kind != "over_time"
+            kept = coarser(piece, _MOST_WINDOWS)
+            self._report(lasting_outcome(part, kind, found, kept, self._load, steady=steady))
+
+    def _round(self, part: Part, share: _Share) -> Round:
+        clock = self._tools.clock
+        began = clock()
+
+        def timed(kernel: Kernel, progress: Callable[[float], object]) -> Timed:
+            spent = clock() - began
+            return measure(
+                kernel,
+                seconds=share.seconds - spent,
+                patience_s=share.patience_s - spent,
+                enough=share.enough,
+                fewest=share.fewest,
+                clock=clock,
+                progress=progress,
+            )
+
+        return self._timed(part, share.sizing_s, timed)
 
     def _timed(
-        self, part: Part, seconds: float, run: Callable[[Kernel, Callable[[float], object]], Timed]
-    ) -> _Found:
-        with part.prepare(seconds) as kernel:
+        self, part: Part, sizing_s: float, run: Callable[[Kernel, Callable[[float], object]], Timed]
+    ) -> Round:
+        with part.prepare(sizing_s) as kernel:
             began, watch = self._tools.now(), self._tools.watch()
 
             def progress(share: float) -> None:
@@ -185,7 +240,8 @@ class _Run:
                     self._tell(share)
 
             timed = run(kernel, progress)
-            return _Found(timed, kernel.method, began, watch.conditions())
+            warnings = part.warnings(kernel)
+            return Round(timed, kernel.method, warnings, began, watch.conditions())
 
     def _tell(self, share: float) -> None:
         done = (self._done_s + share * self._part_s) / self._total_s
@@ -195,27 +251,3 @@ class _Run:
     def _report(self, found: Outcome) -> None:
         kind = Refused if found.refused else Result
         self._emit(kind(subject=self._subject, benchmark=found.benchmark))
-
-
-class _Found(NamedTuple):
-    timed: Timed
-    method: str
-    began: datetime
-    conditions: Conditions
-
-    def outcome(
-        self, part: Part, name: str, timed: Timed, conditions: Conditions, *, steady: bool = True
-    ) -> Outcome:
-        lasting = name != part.name
-        judged = outcome(
-            name,
-            part.unit,
-            timed.samples,
-            method=self.method,
-            measured_at=self.began,
-            conditions=conditions,
-            times_s=timed.times_s if lasting else None,
-            steady=steady,
-        )
-        whole = judged.benchmark.model_copy(update={"conditions": self.conditions})
-        return judged._replace(benchmark=whole)

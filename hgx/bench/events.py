@@ -54,6 +54,19 @@ class Refused(Strict):
     benchmark: Benchmark
 
 
+class Partial(Strict):
+    """What is known of a benchmark so far; from a child to its parent only, should it crash.
+
+    Attributes:
+        refused: Whether it would be refused if it was all.
+    """
+
+    event: Literal["partial"] = "partial"
+    subject: Identifier
+    benchmark: Benchmark
+    refused: bool
+
+
 class Failed(Strict):
     """Something could not be measured.
 
@@ -82,7 +95,8 @@ class Written(Strict):
 
 
 Event = Annotated[
-    Started | Progress | Result | Refused | Failed | Written, Field(discriminator="event")
+    Started | Progress | Partial | Result | Refused | Failed | Written,
+    Field(discriminator="event"),
 ]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hgx.bench.stats import judge, summarise
+from hgx.bench.stats import NOISY_LOAD, judge, summarise
 from hgx.core.benchmark import Benchmark, Conditions
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def outcome(
     tail: bool = False,
     steady: bool = True,
     warnings: Sequence[str] = (),
+    rounds: Sequence[int] = (),
+    noisy_load: float = NOISY_LOAD,
 ) -> Outcome:
     """Judge samples.
 
@@ -47,10 +49,12 @@ def outcome(
         tail: Whether to give the 95th percentile.
         steady: Whether the rate should have been the same all the time; see ``judge``.
         warnings: Other reasons not to rely on it, in words.
+        rounds: How many of the samples each round gave, where there were rounds.
+        noisy_load: The load of others from which on it is noisy.
     """
     conditions = conditions or Conditions()
     summary = summarise(samples)
-    verdict = judge(samples, conditions, steady=steady)
+    verdict = judge(samples, conditions, steady=steady, rounds=rounds, noisy_load=noisy_load)
     benchmark = Benchmark(
         name=name,
         unit=unit,
@@ -59,6 +63,7 @@ def outcome(
         p95=summary.p95 if tail else None,
         samples=tuple(samples),
         times_s=None if times_s is None else tuple(times_s),
+        rounds=tuple(rounds) or None,
         method=method,
         noisy=verdict.noisy or bool(warnings),
         warnings=(*verdict.reasons, *warnings),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from hgx.bench.events import EVENT, Failed, Written
+from hgx.bench.events import EVENT, Failed, Partial, Refused, Result, Written
 from hgx.errors import Unavailable
-from hgx.process.child import lines_of, python_module
+from hgx.process.child import TooLate, lines_of, python_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,8 @@ class Patience(NamedTuple):
 
     Attributes:
         silence_s: Without any news, after which it counts as hung.
-        limit_s: For everything but a sustained run; with news or not, it ends then.
+        limit_s: From its start, for everything but a sustained run; with news or not, it ends
+            then.
     """
 
     silence_s: float
@@ -66,11 +67,12 @@ def device_events(
     *,
     command: Sequence[str] | None = None,
     patience: Patience | None = None,
-    clock: Clock = time.perf_counter,
+    clock: Clock = time.monotonic,
 ) -> Iterator[Event]:
     """Measure a device and give what happens as it happens.
 
-    Whatever the child does, this ends, and the last event tells what went wrong if anything did.
+    Whatever the child does, this ends, and the last event tells what went wrong if anything did;
+    before that comes what is known of benchmarks that were not done.
 
     Args:
         target: The device.
@@ -81,23 +83,46 @@ def device_events(
         clock: Returns seconds.
     """
     patience = patience or PATIENCE[effort]
-    began = clock()
+    limit_s = patience.limit_s + sustained_s
+    partial: dict[str, Partial] = {}
     try:
         with lines_of(
             command or _command(target, effort, sustained_s),
             what=f"measuring {target.subject}",
             silence_s=patience.silence_s,
             remedy=f"check the driver behind {target.backend}; what came before counts",
+            deadline_s=limit_s,
+            clock=clock,
         ) as lines:
             for line in lines:
                 event = _parsed(line, target.subject)
+                if isinstance(event, Partial):
+                    partial[event.benchmark.name] = event
+                    continue
+                _forget(partial, event)
                 yield event
-                if clock() - began > patience.limit_s + sustained_s:
-                    reason = f"it took longer than {patience.limit_s:g} s: run it without --quick"
-                    yield Failed(subject=target.subject, reason=reason)
-                    return
     except Unavailable as failure:
-        yield Failed(subject=target.subject, reason=failure.message)
+        yield from map(_as_it_is, partial.values())
+        reason = failure.message
+        if isinstance(failure, TooLate) and effort == "quick":
+            reason = f"it took longer than {limit_s:g} s: run it without --quick"
+        yield Failed(subject=target.subject, reason=reason)
+
+
+def _forget(partial: dict[str, Partial], event: Event) -> None:
+    """Drop what was known of a benchmark that is done, or that failed."""
+    match event:
+        case Result(benchmark=benchmark) | Refused(benchmark=benchmark):
+            partial.pop(benchmark.name, None)
+        case Failed(name=str(name)):
+            partial.pop(name, None)
+        case _:
+            pass
+
+
+def _as_it_is(known: Partial) -> Event:
+    kind = Refused if known.refused else Result
+    return kind(subject=known.subject, benchmark=known.benchmark)
 
 
 def _command(target: Target, effort: EffortName, sustained_s: float) -> Sequence[str]:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 _CACHE_IF_UNKNOWN_BYTES = 32 * MIB
 _SMALLEST_READ_BYTES = 64 * MIB
-_LARGEST_READ_BYTES = 512 * MIB  # filling it takes longer than reading it: a second at worst
-_LARGEST_QUICK_READ_BYTES = 4 * GIB
+_LARGEST_READ_BYTES = 4 * GIB  # filling it takes longer than reading it: seconds at worst
+LARGEST_GLANCE_BYTES: Final = 512 * MIB
+"""Most to read in a quick look, which has no such seconds."""
 _SHORTEST_READ_S = 0.001  # below that a good part of it is the call, not the reading
 _SHARE_OF_MEMORY = 8  # an eighth: others need theirs
+_SHARE_TO_READ = 4  # a quarter, because caches of some servers are larger than an eighth
 
 FIRST_SIDE: Final = 512
 LARGEST_SIDE: Final = 8192
@@ -26,6 +28,7 @@ _LONGEST_PRODUCT_S = 0.3
 _WORTH_GROWING = 1.1
 _GROWTH = 8  # a product of twice the side is so many times the work
 _LADDER_SAMPLES = 3
+_STEPS_WITHOUT_GROWTH = 2  # one may be somebody else's work in between
 
 
 class Side(NamedTuple):
@@ -42,9 +45,17 @@ class Side(NamedTuple):
 
 def largest_share_bytes(driver: Driver, index: int) -> int:
     """Return an eighth of what the device has free, or of all it has where that is unknown."""
+    return max(MIB, _room_bytes(driver, index) // _SHARE_OF_MEMORY)
+
+
+def largest_read_bytes(driver: Driver, index: int) -> int:
+    """Return a quarter of that memory, and no more than 4 GiB."""
+    return min(_LARGEST_READ_BYTES, max(MIB, _room_bytes(driver, index) // _SHARE_TO_READ))
+
+
+def _room_bytes(driver: Driver, index: int) -> int:
     memory = driver.memory_info(index)
-    room = memory.total_bytes if memory.free_bytes is None else memory.free_bytes
-    return max(MIB, room // _SHARE_OF_MEMORY)
+    return memory.total_bytes if memory.free_bytes is None else memory.free_bytes
 
 
 def first_read_bytes(info: DeviceInfo, most_bytes: int) -> int:
@@ -52,10 +63,15 @@ def first_read_bytes(info: DeviceInfo, most_bytes: int) -> int:
 
     Args:
         info: The device.
-        most_bytes: The limit; see ``largest_share_bytes``.
+        most_bytes: The limit; see ``largest_read_bytes``.
     """
     cache = info.cache_bytes or _CACHE_IF_UNKNOWN_BYTES
-    return min(max(4 * cache, _SMALLEST_READ_BYTES), _LARGEST_READ_BYTES, most_bytes)
+    return min(max(4 * cache, _SMALLEST_READ_BYTES), most_bytes)
+
+
+def least_read_bytes(info: DeviceInfo) -> int:
+    """Return how much has to be read for caches not to answer a good part: twice the last one."""
+    return 2 * (info.cache_bytes or 0)
 
 
 def best_read_bytes(
@@ -66,11 +82,11 @@ def best_read_bytes(
     Args:
         driver: Prepares the reads.
         info: The device.
-        most_bytes: The limit; see ``largest_share_bytes``.
+        most_bytes: The limit; see ``largest_read_bytes``.
         clock: Returns seconds.
     """
     size = first_read_bytes(info, most_bytes)
-    while size * 2 <= min(most_bytes, _LARGEST_QUICK_READ_BYTES):
+    while size * 2 <= most_bytes:
         with driver.read_bandwidth(info.index, size) as kernel:
             if warm_up(kernel, 0.1, clock) >= _SHORTEST_READ_S:
                 break
@@ -83,7 +99,8 @@ def best_side(
 ) -> Side:
     """Find the matrices that a device multiplies best, doubling them from small ones.
 
-    Threads and cores wait for each other in every product: a small one is mostly waiting.
+    Threads and cores wait for each other in every product: a small one is mostly waiting. Of sizes
+    that are hardly different the smallest is taken, so that the same machine has the same again.
 
     Args:
         driver: Prepares the products.
@@ -93,13 +110,13 @@ def best_side(
         clock: Returns seconds.
 
     Returns:
-        The quickest of those tried.
+        The smallest of those tried that no larger one beats by a tenth.
 
     Raises:
         DeviceError: The smallest product already fails.
     """
     began = clock()
-    best, side, step_s = Side(FIRST_SIDE, 0.0), FIRST_SIDE, 0.0
+    best, side, step_s, idle = Side(FIRST_SIDE, 0.0), FIRST_SIDE, 0.0, 0
     while side <= LARGEST_SIDE:
         step_began = clock()
         if step_began + _GROWTH * step_s - began > seconds:
@@ -113,9 +130,9 @@ def best_side(
             break
         rate = max(timed.samples)
         grew = rate >= best.rate * _WORTH_GROWING
-        best = max(best, Side(side, rate), key=lambda one: one.rate)
+        best, idle = (Side(side, rate), 0) if grew else (best, idle + 1)
         side *= 2
-        if not grew or 2 * side**3 / rate > _LONGEST_PRODUCT_S:
+        if idle >= _STEPS_WITHOUT_GROWTH or 2 * side**3 / max(rate, best.rate) > _LONGEST_PRODUCT_S:
             break
         step_s = clock() - step_began
     return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,15 @@ NOISY_DRIFT = 0.1
 
 NOISY_LOAD = 0.2
 """Others with a fifth of all processors take caches, memory and clocks from what is measured."""
+
+NOISY_LOAD_OF_PROCESSORS = 0.1
+"""Half of that where it is the processors that are measured: others take their time as well."""
+
+REFUSED_LOAD = 0.4
+"""From here on a result is mostly about the others: products were seen at a thirtieth."""
+
+_USUAL = frozenset({"power cap"})
+"""Why clocks are held down on a good day: a card at its limit is what there will be at work."""
 
 FEWEST_SAMPLES = 5
 """With fewer, quartiles are single samples, and no comparison is possible (see ``compare``)."""
@@ -95,8 +105,26 @@ def drift(samples: Sequence[float]) -> float:
     return last / first - 1 if first else math.inf
 
 
+def between_rounds(samples: Sequence[float], rounds: Sequence[int]) -> float:
+    """Return how far the medians of rounds are apart, as a share of the median.
+
+    Args:
+        samples: Of all rounds, one round after the other.
+        rounds: How many of them each round gave.
+    """
+    ends = list(accumulate(rounds, initial=0))
+    middles = [median(samples[a:b]) for a, b in pairwise(ends)]
+    middle = median(samples)
+    return (max(middles) - min(middles)) / middle if middles and middle else 0.0
+
+
 def judge(
-    samples: Sequence[float], conditions: Conditions | None = None, *, steady: bool = True
+    samples: Sequence[float],
+    conditions: Conditions | None = None,
+    *,
+    steady: bool = True,
+    noisy_load: float = NOISY_LOAD,
+    rounds: Sequence[int] = (),
 ) -> Verdict:
     """Say whether samples are fine, noisy or worth nothing, and why.
 
@@ -105,25 +133,32 @@ def judge(
         conditions: What else was the case; unknown conditions are not held against anybody.
         steady: Whether the rate should have been the same all the time. Where its change is what
             is looked for, only samples that are too few and the load of others count.
+        noisy_load: The load of others from which on it counts.
+        rounds: How many of the samples each round gave, where there were rounds.
     """
     conditions = conditions or Conditions()
     reasons: list[str] = []
     if len(samples) < FEWEST_SAMPLES:
         reasons.append(f"only {len(samples)} of at least {FEWEST_SAMPLES} samples")
-    if (conditions.load or 0) > NOISY_LOAD:
+    load = conditions.load or 0
+    refused = load > REFUSED_LOAD
+    if load > noisy_load:
         # Without the figure, which is in the conditions: people then see what results share.
-        reasons.append(f"others used over {_percent(NOISY_LOAD)} of the processors")
+        limit = REFUSED_LOAD if refused else noisy_load
+        reasons.append(f"others used over {_percent(limit)} of the processors")
     if not steady:
-        return Verdict(tuple(reasons))
+        return Verdict(tuple(reasons), refused)
     spread, change = summarise(samples).spread, drift(samples)
     if spread > NOISY_SPREAD:
         reasons.append(f"half of the samples span {_percent(spread)} of the median")
+    if (apart := between_rounds(samples, rounds)) > NOISY_SPREAD:
+        reasons.append(f"rounds differ by {_percent(apart)}")
     if abs(change) > NOISY_DRIFT:
         way = "rose" if change > 0 else "fell"
         reasons.append(f"it {way} by {_percent(abs(change))} during the run")
-    if conditions.throttles:
-        reasons.append(f"clocks were held down: {', '.join(conditions.throttles)}")
-    return Verdict(tuple(reasons), refused=spread > REFUSED_SPREAD)
+    if unusual := [why for why in conditions.throttles or () if why not in _USUAL]:
+        reasons.append(f"clocks were held down: {', '.join(unusual)}")
+    return Verdict(tuple(reasons), refused or spread > REFUSED_SPREAD)
 
 
 def _percent(share: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.bench.stats import FEWEST_SAMPLES
@@ -19,8 +20,13 @@ SHORTEST_SAMPLE_S = 0.005
 """What is quicker is run several times per sample: a timer and a scheduler are off by
 microseconds, and that must not be seen."""
 
-WINDOW_S = 1.0
+WINDOW_S = 0.2
 """One sample of a sustained run: short beside what heat needs, long beside a kernel."""
+
+SHORTEST_SUSTAINED_S = 5.0
+"""A burst and a last third of five windows each, though a kernel may be longer than a window."""
+
+BURST_WINDOWS = 10  # two seconds: a chip at its highest clocks is hot soon
 
 _STEADY = 1.05  # warm when a run is not so much quicker than the best before it...
 _STEADY_RUNS = 2  # ...so many times in a row: one may be luck
@@ -69,6 +75,7 @@ def measure(
     seconds: float,
     enough: int,
     patience_s: float = 0.0,
+    fewest: int = FEWEST_SAMPLES,
     clock: Clock = time.perf_counter,
     progress: Callable[[float], object] = no_progress,
 ) -> Timed:
@@ -78,7 +85,8 @@ def measure(
         kernel: What to run.
         seconds: Time for all of it; one sample is taken even where there is none.
         enough: Samples after which it ends earlier.
-        patience_s: Time for as many samples as a verdict needs, where that is more.
+        patience_s: Time for the fewest samples, where that is more.
+        fewest: As many as a verdict needs.
         clock: Returns seconds.
         progress: Told after each sample how much is done; it may look at sensors.
 
@@ -92,7 +100,7 @@ def measure(
     times: list[float] = []
 
     def has_time() -> bool:
-        limit = seconds if len(samples) >= FEWEST_SAMPLES else max(seconds, patience_s)
+        limit = seconds if len(samples) >= fewest else max(seconds, patience_s)
         return clock() - began + runs * once_s <= limit
 
     while not samples or (len(samples) < enough and has_time()):
@@ -152,15 +160,30 @@ def burst_and_sustained(curve: Timed) -> tuple[Timed, Timed]:
         curve: At least one window.
 
     Returns:
-        The first tenth of the windows, at least three where a third of them are so many; and
-        the last third. Both have at least one.
+        The first windows, ten where a third of them are so many; and the last third. Both have
+        at least one.
     """
     count = len(curve.samples)
     third = max(1, count // 3)
-    first = min(third, max(3, count // 10))
+    first = min(third, BURST_WINDOWS)
     return (
         Timed(curve.samples[:first], curve.times_s[:first]),
         Timed(curve.samples[-third:], curve.times_s[-third:]),
+    )
+
+
+def coarser(curve: Timed, most: int) -> Timed:
+    """Put windows that follow each other together, so that no more than so many are left.
+
+    Args:
+        curve: Windows of about the same length.
+        most: At least one.
+    """
+    step = math.ceil(len(curve.samples) / most)
+    ends = [min(i + step, len(curve.samples)) for i in range(0, len(curve.samples), step)]
+    return Timed(
+        tuple(fmean(curve.samples[max(0, end - step) : end]) for end in ends),
+        tuple(curve.times_s[end - 1] for end in ends),
     )
 
 

@@ -121,6 +121,9 @@ def discover(
     _check_modes(watch=watch, diagnose=diagnose, record=record, replay=replay)
     wanted = settings(context, home, quiet=quiet)
     seek = Seek(wait, tuple(peer or ()), peers)
+    if local and seek.named:
+        msg = "--local looks at this machine only: leave it out, or name no peers"
+        raise typer.BadParameter(msg)
     if diagnose:
         raise typer.Exit(_diagnose(wanted, seek, as_json=as_json))
     if watch:
@@ -140,6 +143,11 @@ class Seek(NamedTuple):
     wait_s: float
     peers: tuple[str, ...]
     peers_file: Path | None
+
+    @property
+    def named(self) -> bool:
+        """Tell whether any node was named."""
+        return bool(self.peers or self.peers_file)
 
     def finder(self, home: Home) -> Callable[[], FoundPeers]:
         """Return what looks for other nodes, once per call."""

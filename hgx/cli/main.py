@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +14,7 @@ from typer.core import TyperGroup
 
 from hgx._version import __version__
 from hgx.cli.options import HomeOption, QuietOption, Settings
-from hgx.errors import HgxError
+from hgx.errors import HgxError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +79,12 @@ def root(
     context.obj = Settings(home=home, quiet=quiet)
 
 
+_UNWRITTEN = frozenset(
+    {errno.EAGAIN, errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
+)
+"""What the system says where a stream takes no more; files of hgx's own have StorageError."""
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -84,13 +93,51 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, the error's own code (docs/exit-codes.md), 2 for wrong usage, 130 for
-        an interrupt.
+        an interrupt; StorageError's where the output could not be written, 1 where nobody reads
+        it any more.
     """
+    try:
+        status = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here a failure has its sentence; at the exit it has none
+    except BrokenPipeError:
+        _give_up_output()
+        return 1
+    except OSError as error:
+        if error.errno not in _UNWRITTEN or error.filename is not None:
+            raise
+        _give_up_output()
+        _complain(f"the output could not be written ({error.strerror}): send it to another place")
+        return StorageError.exit_code
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(args=arguments, prog_name="hgx")
     except HgxError as error:
-        typer.echo(f"hgx: error: {error.message}", err=True)
+        _complain(error.message)
         return error.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _complain(message: str) -> None:
+    try:
+        typer.echo(f"hgx: error: {message}", err=True)
+    except OSError:  # the exit status tells it too
+        _give_up_output()
+
+
+def _give_up_output() -> None:
+    """Send to nowhere what a stream still holds, or Python tries again at the exit and fails."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -35,12 +35,13 @@ class Benchmark(Document):
 
     Attributes:
         name: What was measured: ``read``, ``matmul_float32``, ``host_to_device``, ``rtt``, ...;
-            with ``_sustained`` behind it where it is the rate after a long run.
+            with ``_burst``, ``_sustained`` or ``_over_time`` behind it where it is of a long run.
         unit: Of all values.
         median: Of the samples; their 95th percentile is ``p95`` where that is asked for.
         quartiles: First and third; half of the samples are between them.
         samples: All of them in the order they were taken, warm-up left out.
         times_s: Seconds from the start of the run to each sample; for sustained runs.
+        rounds: How many of the samples each round gave, in order; null where there were none.
         method: How, in words.
         noisy: Whether the spread or the conditions say that it is not to be relied on.
         warnings: Why, in words.
@@ -55,6 +56,7 @@ class Benchmark(Document):
     p95: NonNegative | None = None
     samples: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
     times_s: tuple[NonNegative, ...] | None = None
+    rounds: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     method: str
     noisy: bool = False
     warnings: tuple[str, ...] = ()

@@ -52,5 +52,11 @@ def lowest_rank(device: Device) -> EvidenceRank | None:
 
 
 def measured(device: Device) -> bool:
-    """Tell whether both rates were measured on the device itself."""
-    return all(rank_of(device, field) in MEASURED for field in RATES)
+    """Tell whether both rates were measured on the device itself, and can be relied on."""
+    return all(rank_of(device, field) in MEASURED and not noisy(device, field) for field in RATES)
+
+
+def noisy(device: Device, field: str) -> bool:
+    """Tell whether a rate was measured while something spoilt it, such as other programs."""
+    entry = evidence_entries(device).get(field)
+    return isinstance(entry, dict) and entry.get("noisy") is True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from hgx.drivers import _cupy_kernels as kernels
+from hgx.drivers._host import room
 from hgx.drivers.base import (
     Buffer,
     DeviceError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation, hipErrorOutOfMemory
 NO_DEVICE = 100  # cudaErrorNoDevice, hipErrorNoDevice
-_TO_DEVICE, _FROM_DEVICE, _ON_DEVICE = 1, 2, 3  # cudaMemcpyKind, hipMemcpyKind
+_TO_DEVICE, _FROM_DEVICE = 1, 2  # cudaMemcpyKind, hipMemcpyKind
 _TYPES = ("float32", "float16", "float64")
 
 
@@ -136,16 +137,21 @@ class CupyDriver:
                 cupy.cuda.runtime.memcpy(address, source.ctypes.data, len(data), _TO_DEVICE)
 
     def copy_from_device(
-        self, buffer: Buffer, size_bytes: int | None = None, offset_bytes: int = 0
+        self,
+        buffer: Buffer,
+        size_bytes: int | None = None,
+        offset_bytes: int = 0,
+        *,
+        into: bytearray | memoryview | None = None,
     ) -> bytes:
         """Copy bytes out of a buffer."""
         size = buffer.size_bytes - offset_bytes if size_bytes is None else size_bytes
         address = self._address(buffer, offset_bytes, size)
-        target = np.empty(size, np.uint8)
+        target = np.empty(size, np.uint8) if into is None else room(into, size)
         if size:
             with self._on(buffer.index) as cupy:
                 cupy.cuda.runtime.memcpy(target.ctypes.data, address, size, _FROM_DEVICE)
-        return target.tobytes()
+        return target.tobytes() if into is None else b""
 
     def copy_device_to_device(self, source: Buffer, target: Buffer) -> None:
         """Copy one buffer to the beginning of another, on the same card or another."""
@@ -154,7 +160,7 @@ class CupyDriver:
         with self._on(source.index) as cupy:
             runtime = cupy.cuda.runtime
             if source.index == target.index:
-                runtime.memcpy(end, start, size, _ON_DEVICE)
+                runtime.memcpy(end, start, size, kernels.ON_DEVICE)
             else:
                 runtime.memcpyPeer(end, target.index, start, source.index, size)
 

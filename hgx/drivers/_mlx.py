@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROW = 1 << 16  # MLX counts each dimension in 32 bits, so what is large has rows of this many
+_ROWS = 256  # of a matrix that are looked at in float32 at a time
 
 
 class Mlx:
@@ -109,12 +110,8 @@ class Mlx:
         mx = self._mx
         product: list[Any] = []
         with mx.stream(self._device):
-            factors = [
-                mx.array(_product.factor(side, seed)).astype(getattr(mx, dtype))
-                for seed in (side, side + 1)
-            ]
-            mx.eval(factors)
-            known = self._known(*factors)
+            factors = [self._factor(side, seed, dtype) for seed in (side, side + 1)]
+            known = self._sums(factors[0], self._sums(factors[1], np.ones(side, np.float32)))
 
         def run() -> None:
             product.clear()  # before there is another one
@@ -125,7 +122,7 @@ class Mlx:
 
         def check() -> None:
             with mx.stream(self._device):
-                found = np.array(product[0].astype(mx.float32).sum(axis=1))
+                found = self._sums(product[0], np.ones(side, np.float32))
             _product.check(where, dtype, found, known)
 
         method = f"{side} x {side} {dtype} product (MLX {mx.__version__})"
@@ -134,10 +131,17 @@ class Mlx:
         finally:
             self._free(factors, product)
 
-    def _known(self, *factors: object) -> NDArray[np.float32]:
-        """Compute a product's sums over rows with numpy, which lacks bfloat16, in float32."""
-        left, right = (np.array(self._mx.array(each, self._mx.float32)) for each in factors)
-        return left @ right.sum(axis=1)
+    def _factor(self, side: int, seed: int, dtype: str) -> Any:  # noqa: ANN401 - MLX has no types
+        """Make a factor, of which only one is there in another type at a time."""
+        made = self._mx.array(_product.factor(side, seed)).astype(getattr(self._mx, dtype))
+        self._mx.eval(made)
+        self.clear()
+        return made
+
+    def _sums(self, matrix: Any, weights: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+        """Multiply a matrix by a vector with numpy, which lacks bfloat16, in float32 by parts."""
+        parts = (matrix[at : at + _ROWS] for at in range(0, matrix.shape[0], _ROWS))
+        return np.concatenate([np.array(part.astype(self._mx.float32)) @ weights for part in parts])
 
     def _free(self, *arrays: list[Any]) -> None:
         for held in arrays:

@@ -83,13 +83,17 @@ class OrtAdapter:
         binding.bind_ortvalue_output("y", target.value)
         self._run(self._copying, binding)
 
-    def read(self, source: Array) -> NDArray[np.uint8]:
-        """Copy memory of the adapter to the host."""
+    def read(self, source: Array, target: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Copy memory of the adapter to the host: to as many bytes there, or to new memory."""
         binding = self._copying.io_binding()
         binding.bind_ortvalue_input("x", source.value)
-        binding.bind_output("y", "cpu")
+        if target is None:
+            binding.bind_output("y", "cpu")
+        else:
+            where = (target.shape, target.ctypes.data)
+            binding.bind_output("y", "cpu", 0, np.uint8, *where)
         self._run(self._copying, binding)
-        return binding.copy_outputs_to_cpu()[0]
+        return binding.copy_outputs_to_cpu()[0] if target is None else target
 
     @contextmanager
     def read_kernel(self, size_bytes: int) -> Generator[Kernel]:
@@ -114,7 +118,7 @@ class OrtAdapter:
         left, right = (
             _product.factor(side, seed).astype(dtype, copy=False) for seed in (side, side + 1)
         )
-        known = left.astype(np.float32) @ right.sum(axis=1, dtype=np.float32)
+        known = left.astype(np.float32, copy=False) @ right.sum(axis=1, dtype=np.float32)
         model, inputs = _onnx.multiplying(dtype, side), {"a": left, "b": right}
         method = f"{side} x {side} {dtype} product"
 

@@ -22,7 +22,11 @@ def factor(side: int, seed: int) -> NDArray[np.float32]:
     Signs are mixed so that sums stay small: half precision ends at 65504, and loses small terms
     beside large sums.
     """
-    return np.random.default_rng(seed).random((side, side), np.float32) * 2 - 1
+    numbers = np.random.default_rng(seed).random((side, side), np.float32)
+    # In place: drivers check that there is room for what they need, and that is no more than this.
+    numbers *= 2
+    numbers -= 1
+    return numbers
 
 
 def check(where: str, dtype: str, found: NDArray[np.float32], known: NDArray[np.float32]) -> None:

@@ -150,7 +150,12 @@ class Driver(Protocol):
         ...
 
     def copy_from_device(
-        self, buffer: Buffer, size_bytes: int | None = None, offset_bytes: int = 0
+        self,
+        buffer: Buffer,
+        size_bytes: int | None = None,
+        offset_bytes: int = 0,
+        *,
+        into: bytearray | memoryview | None = None,
     ) -> bytes:
         """Copy bytes of a buffer to the host, after all work given to its device before.
 
@@ -158,9 +163,14 @@ class Driver(Protocol):
             buffer: Where from.
             size_bytes: How many; all from the offset on when absent.
             offset_bytes: Where in the buffer they begin.
+            into: Memory of the host to copy them to the beginning of; new memory when absent.
+
+        Returns:
+            The bytes; none where they were copied into memory that was given.
 
         Raises:
-            DeviceError: The buffer was freed or ends before that.
+            DeviceError: The buffer was freed or ends before that, or the host's memory is too
+                small or cannot be written.
         """
         ...
 

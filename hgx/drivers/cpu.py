@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hgx.drivers._host import deliver
 from hgx.drivers.base import (
     Buffer,
     DeviceError,
@@ -17,12 +19,14 @@ from hgx.drivers.base import (
     OutOfDeviceMemory,
 )
 from hgx.sensors import cpu, memory
-from hgx.units import format_bytes
+from hgx.units import MIB, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from numpy.typing import NDArray
+
+_SPARE_BYTES = 32 * MIB  # for what BLAS packs, for threads and for tables of pages
 
 
 def create() -> CpuDriver:
@@ -66,12 +70,13 @@ class CpuDriver:
         )
 
     def allocate(self, index: int, size_bytes: int) -> Buffer:
-        """Reserve main memory; the system provides the pages when they are first written."""
+        """Reserve main memory; zeros are written to it, so that it is really there."""
         self._check(index)
         if size_bytes <= 0:
             msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
             raise DeviceError(msg)
-        content = _empty(size_bytes, np.dtype(np.uint8))
+        (content,) = _empty((size_bytes,), np.dtype(np.uint8))
+        content.fill(0)
         buffer = Buffer(index, size_bytes)
         self._buffers[buffer] = content
         return buffer
@@ -86,11 +91,16 @@ class CpuDriver:
         self._part(buffer, offset_bytes, len(data))[:] = np.frombuffer(data, dtype=np.uint8)
 
     def copy_from_device(
-        self, buffer: Buffer, size_bytes: int | None = None, offset_bytes: int = 0
+        self,
+        buffer: Buffer,
+        size_bytes: int | None = None,
+        offset_bytes: int = 0,
+        *,
+        into: bytearray | memoryview | None = None,
     ) -> bytes:
         """Copy bytes out of a buffer."""
         size = buffer.size_bytes - offset_bytes if size_bytes is None else size_bytes
-        return self._part(buffer, offset_bytes, size).tobytes()
+        return deliver(self._part(buffer, offset_bytes, size), into)
 
     def copy_device_to_device(self, source: Buffer, target: Buffer) -> None:
         """Copy one buffer to the beginning of another."""
@@ -131,7 +141,7 @@ class CpuDriver:
         """Let all cores together add up an array."""
         self._check(index)
         threads, count = cpu.usable_cores(), size_bytes // 8
-        parts = np.array_split(_empty(count, np.dtype(np.float64)), threads)
+        parts = np.array_split(_empty((count,), np.dtype(np.float64))[0], threads)
         sums: list[float] = []
         with ThreadPoolExecutor(threads) as pool:
             # Each thread fills its own part, so that its pages are near it. Ones have a sum
@@ -155,11 +165,10 @@ class CpuDriver:
         if dtype not in self.matmul_types(index):
             msg = f"cpu:{index} does not multiply {dtype}: use one of float32, float64"
             raise DeviceError(msg)
-        generator = np.random.default_rng(side)
-        shape, element = (side, side), np.dtype(dtype)
-        left, right = (_empty(side * side, element).reshape(shape) for _ in range(2))
-        product = _empty(side * side, element).reshape(shape)
-        left[:], right[:] = generator.random(shape, "f4"), generator.random(shape, "f4")
+        generator, element = np.random.default_rng(side), np.dtype(dtype)
+        left, right, product = _empty((side, side), element, arrays=3)
+        for factor in (left, right):
+            generator.random(dtype=element, out=factor)  # in place: there may be no room for more
 
         def check() -> None:
             # Freivalds' check: the product times a vector is cheap to know in another way.
@@ -197,15 +206,19 @@ class CpuDriver:
         return content[offset : offset + size]
 
 
-def _empty(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Reserve memory that is surely there: the system would promise more, and end us using it."""
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], *, arrays: int = 1) -> list[NDArray[Any]]:
+    """Reserve memory that is surely there: the system would promise more, and end us using it.
+
+    It counts as used only when it is first written, so what belongs together is asked for together.
+    """
+    size = arrays * math.prod(shape) * dtype.itemsize
     free = memory.read_memory().free_bytes
-    if count * dtype.itemsize > free:
-        raise OutOfDeviceMemory(_too_much(count * dtype.itemsize, free))
+    if size + _SPARE_BYTES > free:
+        raise OutOfDeviceMemory(_too_much(size, free))
     try:
-        return np.empty(count, dtype)
+        return [np.empty(shape, dtype) for _ in range(arrays)]
     except MemoryError as error:
-        raise OutOfDeviceMemory(_too_much(count * dtype.itemsize, free)) from error
+        raise OutOfDeviceMemory(_too_much(size, free)) from error
 
 
 def _too_much(size_bytes: int, free_bytes: int) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.drivers import _dxgi, _ort
+from hgx.drivers._host import deliver, room
 from hgx.drivers.base import (
     Buffer,
     DeviceError,
@@ -124,7 +125,7 @@ class DirectMlDriver:
         if size_bytes <= 0:
             msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
             raise DeviceError(msg)
-        with self._reserving(index, size_bytes):
+        with self._reserving(index, size_bytes, host_bytes=size_bytes):
             content = self._on(index).put(np.zeros(size_bytes, np.uint8))
         buffer = Buffer(index, size_bytes)
         self._buffers[buffer] = content
@@ -148,14 +149,20 @@ class DirectMlDriver:
             adapter.write(new, content)
 
     def copy_from_device(
-        self, buffer: Buffer, size_bytes: int | None = None, offset_bytes: int = 0
+        self,
+        buffer: Buffer,
+        size_bytes: int | None = None,
+        offset_bytes: int = 0,
+        *,
+        into: bytearray | memoryview | None = None,
     ) -> bytes:
         """Copy bytes out of a buffer; a part is read with the whole."""
         size = buffer.size_bytes - offset_bytes if size_bytes is None else size_bytes
         content = self._part(buffer, offset_bytes, size)
+        whole = None if into is None or size < buffer.size_bytes else room(into, size)
         with _ort.translating(f"directml:{buffer.index}"):
-            whole = self._on(buffer.index).read(content)
-        return whole[offset_bytes : offset_bytes + size].tobytes()
+            found = self._on(buffer.index).read(content, whole)
+        return b"" if whole is not None else deliver(found[offset_bytes:][:size], into)
 
     def copy_device_to_device(self, source: Buffer, target: Buffer) -> None:
         """Copy one buffer to the beginning of another.
@@ -200,7 +207,8 @@ class DirectMlDriver:
     @contextmanager
     def read_bandwidth(self, index: int, size_bytes: int) -> Generator[Kernel]:
         """Let the adapter add up rows of ones."""
-        with self._made(index, size_bytes, lambda: self._on(index).read_kernel(size_bytes)) as made:
+        sizes = (size_bytes, size_bytes)
+        with self._made(index, sizes, lambda: self._on(index).read_kernel(size_bytes)) as made:
             yield made
 
     @contextmanager
@@ -209,18 +217,21 @@ class DirectMlDriver:
         if dtype not in self.matmul_types(index):
             msg = f"directml:{index} does not multiply {dtype}: use one of {', '.join(_TYPES)}"
             raise DeviceError(msg)
-        # Two factors and the product, or both factors in float32 while they are being made.
-        size = 4 * 4 * side**2
-        with self._made(index, size, lambda: self._on(index).matmul_kernel(dtype, side)) as made:
+        # Two factors and the product; on the host in float32 while they are made and checked.
+        sizes = (3 * np.dtype(dtype).itemsize * side**2, 3 * 4 * side**2)
+        with self._made(index, sizes, lambda: self._on(index).matmul_kernel(dtype, side)) as made:
             yield made
 
     @contextmanager
     def _made(
-        self, index: int, size_bytes: int, make: Callable[[], AbstractContextManager[Kernel]]
+        self,
+        index: int,
+        sizes: tuple[int, int],
+        make: Callable[[], AbstractContextManager[Kernel]],
     ) -> Generator[Kernel]:
-        self._adapter(index)
+        size_bytes, host_bytes = sizes
         with ExitStack() as stack:
-            with self._reserving(index, size_bytes):
+            with self._reserving(index, size_bytes, host_bytes):
                 kernel = stack.enter_context(make())
 
             def run() -> None:
@@ -230,25 +241,30 @@ class DirectMlDriver:
             yield kernel._replace(run=run)
 
     @contextmanager
-    def _reserving(self, index: int, size_bytes: int) -> Generator[None]:
-        """Refuse before the system is harmed: it would swap, or end this process."""
+    def _reserving(self, index: int, size_bytes: int, host_bytes: int) -> Generator[None]:
+        """Refuse before the system is harmed: it would swap, or end this process.
+
+        Args:
+            index: The device.
+            size_bytes: What it needs of the adapter's memory.
+            host_bytes: What it needs of the host's besides, to make what goes there.
+        """
         total, free = self.memory_info(index)
         if free is None:
             used = sum(buffer.size_bytes for buffer in self._buffers if buffer.index == index)
             free = max(0, total - used)
-        # What goes to an adapter is made in the host's memory.
-        free = min(free, memory.read_memory().free_bytes)
-        msg = (
-            f"directml:{index} has {format_bytes(free)} of memory left, and "
-            f"{format_bytes(size_bytes)} was asked for: free some, or ask for less"
-        )
+        host_free = memory.read_memory().free_bytes
+        if self._adapter(index).unified_memory is not False:
+            host_bytes += size_bytes  # it is the host's memory too, as far as anyone knows
         if size_bytes > free:
-            raise OutOfDeviceMemory(msg)
+            raise _too_much(f"directml:{index}", free, size_bytes)
+        if host_bytes > host_free:
+            raise _too_much("this machine", host_free, host_bytes)
         try:
             with _ort.translating(f"directml:{index}"):
                 yield
         except MemoryError as error:
-            raise OutOfDeviceMemory(msg) from error
+            raise _too_much("this machine", host_free, host_bytes) from error
 
     def _listed(self) -> tuple[Adapter, ...]:
         if self._adapters is None:
@@ -287,3 +303,10 @@ class DirectMlDriver:
             )
             raise DeviceError(msg)
         return content
+
+
+def _too_much(where: str, free_bytes: int, size_bytes: int) -> OutOfDeviceMemory:
+    return OutOfDeviceMemory(
+        f"{where} has {format_bytes(free_bytes)} of memory left, and "
+        f"{format_bytes(size_bytes)} was asked for: free some, or ask for less"
+    )

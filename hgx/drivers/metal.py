@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hgx.drivers import _coreml
+from hgx.drivers._host import deliver
 from hgx.drivers._mlx import Mlx
 from hgx.drivers.base import (
     Buffer,
@@ -127,11 +128,16 @@ class MetalDriver:
         self._part(buffer, offset_bytes, len(data))[:] = np.frombuffer(data, dtype=np.uint8)
 
     def copy_from_device(
-        self, buffer: Buffer, size_bytes: int | None = None, offset_bytes: int = 0
+        self,
+        buffer: Buffer,
+        size_bytes: int | None = None,
+        offset_bytes: int = 0,
+        *,
+        into: bytearray | memoryview | None = None,
     ) -> bytes:
         """Copy bytes out of a buffer."""
         size = buffer.size_bytes - offset_bytes if size_bytes is None else size_bytes
-        return self._part(buffer, offset_bytes, size).tobytes()
+        return deliver(self._part(buffer, offset_bytes, size), into)
 
     def copy_device_to_device(self, source: Buffer, target: Buffer) -> None:
         """Copy one buffer to the beginning of another."""
@@ -195,7 +201,7 @@ class MetalDriver:
             making = self._checked(index).matmul_kernel(where, dtype, side)
         else:
             making = _coreml.matmul_kernel(where, side, self._neural)
-        # Two factors and the product, or both factors in float32 while they are being made.
+        # Two factors and the product, or a factor while it is made; and some for MLX to keep.
         with self._made(index, 4 * 4 * side**2, making) as kernel:
             yield kernel
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hgx.drivers import _cupy
 from hgx.drivers._cupy import CupyDriver
 from hgx.errors import Unavailable
+from hgx.sensors.amdgpu import card_uuid
+from hgx.sensors.source import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,15 +110,11 @@ class RocmDriver(CupyDriver):
 
     def _uuid(self, runtime: Runtime, index: int, properties: Mapping[str, Any]) -> str | None:
         del properties  # CuPy leaves HIP's out
-        unique = _read(self._place(runtime, index) / "unique_id")
-        return f"GPU-{unique}" if unique else None
-
-    def _place(self, runtime: Runtime, index: int) -> Path:
-        return self._root / "sys/bus/pci/devices" / runtime.deviceGetPCIBusId(index).lower()
+        return card_uuid(Machine(self._root), _place(runtime, index))
 
     def _sensors(self, index: int, names: str) -> Iterable[Path]:
         with self._on(index) as cupy:
-            place = self._place(cupy.cuda.runtime, index)
+            place = self._root / _place(cupy.cuda.runtime, index)
         return sorted(place.glob(f"hwmon/hwmon*/{names}"))
 
     def _first(self, index: int, names: Iterable[str], scale: float) -> float | None:
@@ -126,6 +124,11 @@ class RocmDriver(CupyDriver):
                 if value is not None:
                     return value * scale
         return None
+
+
+def _place(runtime: Runtime, index: int) -> str:
+    """Say where a card is below the root: its address is right whichever cards ROCm shows."""
+    return f"sys/bus/pci/devices/{runtime.deviceGetPCIBusId(index).lower()}"
 
 
 def _properties(file: Path) -> dict[str, str]:

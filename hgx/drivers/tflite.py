@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.drivers._flatmodel import HOLDER_ROW_BYTES, holder, product
+from hgx.drivers._host import deliver
 from hgx.drivers._litert import LiteRt, Memory, Model, Work, adapter_in, standard_error_kept
 from hgx.drivers._product import check as check_product
 from hgx.drivers._product import factor
@@ -134,6 +135,8 @@ class TfliteDriver:
         _need(index, rows * HOLDER_ROW_BYTES)
         with _too_large(index, size_bytes):
             (content,) = self._compile(index, holder(rows)).inputs()
+            # Only what was written to counts as used, and so is not promised once more.
+            content.write(np.zeros(rows * HOLDER_ROW_BYTES, np.uint8))
         buffer = Buffer(index, size_bytes)
         self._buffers[buffer] = content
         return buffer
@@ -150,12 +153,17 @@ class TfliteDriver:
         content.write(np.concatenate((content.read(offset_bytes), new)) if offset_bytes else new)
 
     def copy_from_device(
-        self, buffer: Buffer, size_bytes: int | None = None, offset_bytes: int = 0
+        self,
+        buffer: Buffer,
+        size_bytes: int | None = None,
+        offset_bytes: int = 0,
+        *,
+        into: bytearray | memoryview | None = None,
     ) -> bytes:
         """Copy bytes out of a buffer; what is before them is read too."""
         size = buffer.size_bytes - offset_bytes if size_bytes is None else size_bytes
         content = self._part(buffer, offset_bytes, size)
-        return content.read(offset_bytes + size)[offset_bytes:].tobytes()
+        return deliver(content.read(offset_bytes + size)[offset_bytes:], into)
 
     def copy_device_to_device(self, source: Buffer, target: Buffer) -> None:
         """Copy one buffer to the beginning of another, by way of the host."""

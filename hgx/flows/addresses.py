@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hgx.errors import PeerError, StorageError
 from hgx.net.advert import DEFAULT_PORT
 from hgx.net.wire import Target
-from hgx.store.atomic import shown_path, storage_error
+from hgx.store.atomic import is_there, shown_path, storage_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def given_targets(home: Home, peers: Sequence[str], peers_file: Path | None) -> 
     """
     found = [parse_target(text) for text in peers]
     default = home.path / "peers.txt"
-    if peers_file or default.exists():
+    if peers_file or is_there(default):
         found += _targets_in(peers_file or default)
     return tuple(dict.fromkeys(found))
 

@@ -82,7 +82,7 @@ class Ways(NamedTuple):
 
 def live_ways() -> Ways:
     """Measure for real."""
-    power = power_source(read_battery(MACHINE))
+    power = power_source(read_battery(MACHINE), MACHINE)
     tools = Tools(lambda: datetime.now(UTC), lambda: Watch(power_source=power))
 
     def of_device(target: Target, effort: EffortName, sustained_s: float) -> Iterator[Event]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.core.evidence import measured
-from hgx.core.registry import Registry
 from hgx.flows.local import Local, find_local
 from hgx.flows.merge import merge_local, refresh
 from hgx.flows.peer_merge import merge_peers
 from hgx.flows.probe import quick_benchmarks
 from hgx.flows.results import with_benchmarks
 from hgx.flows.sight import sight_of
-from hgx.store.registry_file import load_registry, update_registry
+from hgx.process.background import Background
+from hgx.store.registry_file import known_registry, update_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from hgx.core.registry import Registry
     from hgx.errors import Unavailable
     from hgx.flows.peer_merge import FoundPeers
     from hgx.flows.probe import Quick
@@ -34,14 +34,15 @@ class Discovery(NamedTuple):
         registry: The registry as written, other nodes included.
         path: Where it was written.
         local: What this machine has, and what was looked for in vain.
-        unmeasured: Why devices that should have been measured were not, one sentence each.
+        notes: What a user should know of it: devices that could not be measured, peers that are
+            away or have another name; one sentence each.
         peers: Other nodes; null where they were not looked for.
     """
 
     registry: Registry
     path: Path
     local: Local
-    unmeasured: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     peers: FoundPeers | None = None
 
     @property
@@ -93,38 +94,54 @@ def discover(
     node = home.keep_node_id()
     path = registry_path or home.registry
     watcher = watcher or Watcher()
-    known = load_registry(path) if path.exists() else Registry()
-    with ThreadPoolExecutor(1) as pool:
-        seeking = pool.submit(seek) if seek else None
-        local = find_local(node, sight or sight_of(), now(), watcher.waiting)
-        problems: list[str] = []
-        if measure:
-            local, problems = _measure_new(local, known, measure, watcher)
-        if seeking and not seeking.done():
-            watcher.waiting(frozenset({"peers"}))
-        peers = seeking.result() if seeking else None
+    known = known_registry(path)
+    seeking = Background(seek) if seek else None
+    local = find_local(node, sight or sight_of(), now(), watcher.waiting)
+    problems: list[str] = []
+    if measure:
+        local, problems = _measure_new(local, known, measure, watcher)
+    if seeking and not seeking.done():
+        watcher.waiting(frozenset({"peers"}))
+    peers = seeking.result() if seeking else None
 
     def change(old: Registry) -> Registry:
         merged = merge_local(old, local.node, local.devices, local.looked_for)
         return merge_peers(merged, peers, node) if peers else merged
 
-    return Discovery(update_registry(path, change), path, local, tuple(problems), peers)
+    registry = update_registry(path, change)
+    notes = _about_peers(known, registry, peers, node) if peers else ()
+    return Discovery(registry, path, local, (*problems, *notes), peers)
+
+
+def _about_peers(known: Registry, new: Registry, found: FoundPeers, own: str) -> Iterator[str]:
+    """Say who was there before and is not now, and who has another name here than there."""
+    said = {peer.fingerprint: peer.said_id for peer in found.peers}
+    for node in known.nodes if found.listened else ():
+        if node.fingerprint and node.fingerprint not in said and node.id != own:
+            diagnose = f"`hgx discover --diagnose --peer {node.address}` says why"
+            yield f"{node.id} was not found this time, last seen {node.seen_at}: {diagnose}"
+    for node in new.nodes:
+        name = said.get(node.fingerprint or "", node.id)
+        if node.id not in {name, own}:
+            other = "give it another one there with `hgx serve --name NAME`"
+            yield f"{node.id} ({node.address}) calls itself {name}, a name that is taken: {other}"
 
 
 def _measure_new(
     local: Local, known: Registry, measure: Callable[[str, int], Quick], watcher: Watcher
 ) -> tuple[Local, list[str]]:
-    """Measure those devices that were not measured before, one after the other."""
+    """Measure those devices that were not measured well before, one after the other."""
     before = {device.id: device for device in known.devices}
     devices, problems = dict(local.devices), list[str]()
     for device in local.devices.values():
-        old = before.get(device.id)
         index = local.driven.get(device.id)
-        if index is None or measured(refresh(old, device) if old else device):
+        old = before.get(device.id)
+        so_far = refresh(old, device) if old else device
+        if index is None or measured(so_far):
             continue
         watcher.measuring(device.id)
         quick = measure(device.backend, index)
-        devices[device.id] = with_benchmarks(device, quick.benchmarks)
+        devices[device.id] = with_benchmarks(so_far, quick.benchmarks)
         if quick.problem:
             problems.append(f"{device.id} was not measured: {quick.problem}")
     return local._replace(devices=devices), problems

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.engine.demo import TERMS, demo_model_path, terms_file
 from hgx.flows.discover import discover
+from hgx.store.atomic import is_there
 from hgx.store.registry_file import load_registry
 
 if TYPE_CHECKING:
@@ -57,6 +58,6 @@ def find_registry(home: Home, devices: Path | None) -> Registry:
     Raises:
         RegistryError: The registry is missing or damaged.
     """
-    if devices is None and not home.registry.exists():
+    if devices is None and not is_there(home.registry):
         return discover(home).registry
     return load_registry(devices or home.registry)

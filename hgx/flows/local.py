@@ -7,13 +7,15 @@ a runtime that hgx could use itself: llama.cpp brings its own.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hgx.core.evidence import BANDWIDTH, COMPUTE
 from hgx.core.registry import Device, Node
 from hgx.errors import Unavailable
 from hgx.flows.rates import Rate, device_with_rates
+from hgx.process.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from hgx.sensors.amdgpu import AmdCard
     from hgx.sensors.card import Card, Survey
     from hgx.sensors.memory import HostMemory
+
+Answer = TypeVar("Answer")
 
 _CARDS, _AMD = "cuda", "rocm"  # the backends that run on the cards of NVIDIA and AMD
 _NVML = "NVML: bus width, cores and highest clocks"
@@ -78,12 +82,17 @@ def find_local(
         for device in answer.devices
     ]
     devices, driven = _united(described, seen)
+    # Who has no card of NVIDIA's need not be told each time that its driver is not there.
+    pointless = not survey.cards and survey.sure and sight.has_nvidia() is False
     return Local(
         node=_this_node(node, sight.machine(), memory),
         devices=devices,
         driven=driven,
-        missing=(*survey.missing, *_missing(found.values())),
-        absent=tuple(reason for reason in absent.values() if reason),
+        missing=(*(() if pointless else survey.missing), *_missing(found.values())),
+        absent=(
+            *(survey.missing if pointless else ()),
+            *(reason for reason in absent.values() if reason),
+        ),
         looked_for=frozenset(_looked_for(survey, found)),
     )
 
@@ -92,15 +101,18 @@ def _ask_all(
     sight: Sight, names: Sequence[str], waiting: Callable[[frozenset[str]], None]
 ) -> tuple[Survey, dict[str, Probe]]:
     """Look through NVML and the backends at the same time."""
-    with ThreadPoolExecutor(len(names) + 1) as pool:
-        survey = pool.submit(sight.survey)
-        probes = {name: pool.submit(sight.probe, name) for name in names}
-        pending: dict[object, str] = {survey: "nvml"}
-        pending |= {future: name for name, future in probes.items()}
-        for done in as_completed([survey, *probes.values()]):
-            del pending[done]
-            waiting(frozenset(pending.values()))
-    return survey.result(), {name: future.result() for name, future in probes.items()}
+    answered: SimpleQueue[str] = SimpleQueue()
+
+    def ask(name: str, look: Callable[[], Answer]) -> Background[Answer]:
+        return Background(look, done=lambda: answered.put(name))
+
+    survey = ask("nvml", sight.survey)
+    probes = {name: ask(name, partial(sight.probe, name)) for name in names}
+    pending = {"nvml", *probes}
+    while pending:
+        pending.remove(answered.get())
+        waiting(frozenset(pending))
+    return survey.result(), {name: asked.result() for name, asked in probes.items()}
 
 
 def _this_node(node: str, machine: Machine, memory: HostMemory) -> Node:

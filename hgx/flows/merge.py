@@ -59,8 +59,10 @@ def refresh(old: Device, new: Device) -> Device:
     for field in RATES:
         if _order(old, field) < _order(new, field):
             fields[field] = getattr(old, field)
-            evidence[field] = evidence_entries(old).get(field)
-    return Device.model_validate(fields | {"evidence": evidence})
+            # One rank may stand for all fields: then there is no entry to take over.
+            evidence[field] = evidence_entries(old).get(field) or {"rank": rank_of(old, field)}
+    benchmarks = {**old.benchmarks, **new.benchmarks}
+    return Device.model_validate(fields | {"evidence": evidence, "benchmarks": benchmarks})
 
 
 def _same(old: Device, new: Device) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from hgx.core.reading import Reading
 from hgx.flows.discover import discover
 from hgx.net.advert import DEFAULT_PORT
 from hgx.net.identity import own_identity
 from hgx.node.agent import serve_node
 from hgx.node.readings import Telemetry
+from hgx.sensors.memory import read_memory
 from hgx.store.home import id_from_host_name
 from hgx.store.registry_file import load_registry
 
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from hgx.core.reading import Reading
     from hgx.core.registry import Device
     from hgx.node.agent import Running
+    from hgx.sensors.memory import HostMemory
     from hgx.store.home import Home
 
 
@@ -65,7 +67,7 @@ def run_node(wish: NodeWish, home: Home, reporter: NodeReporter) -> int:
     """
     identity = own_identity(home)
     found = discover(home)
-    reporter.notes((*(item.message for item in found.missing), *found.unmeasured))
+    reporter.notes((*(item.message for item in found.missing), *found.notes))
     name = wish.name or id_from_host_name(home.node_id())
     with Telemetry(home.node_id(), enabled=wish.telemetry) as telemetry:
         return serve_node(
@@ -81,6 +83,9 @@ def run_node(wish: NodeWish, home: Home, reporter: NodeReporter) -> int:
 _PRIVATE = {"uuid", "benchmarks", "paired"}
 """Fields of a device that others do not need: serial identities, and raw samples."""
 
+_MOMENTARY = {"temperature_c", "memory_free_bytes"}
+"""Fields that are told from a reading of now or not at all: the registry's are of long ago."""
+
 _NODE_FIELDS = {"os", "arch", "ram_total_bytes", "ram_free_bytes", "disk_read_bytes_per_s"}
 
 
@@ -93,11 +98,18 @@ class NodeDescription:
         home: Where the registry is; it is read again for each answer, because `hgx bench` and
             people change it.
         readings: Gives the newest readings by device name without the node, as ``cuda:0``.
+        memory: Reads this machine's main memory, for a processor without a reading.
     """
 
-    def __init__(self, home: Home, readings: Callable[[], Mapping[str, Reading]]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        readings: Callable[[], Mapping[str, Reading]],
+        memory: Callable[[], HostMemory] = read_memory,
+    ) -> None:
         self._home = home
         self._readings = readings
+        self._memory = memory
 
     def __call__(self, name: str) -> dict[str, JsonValue]:
         """Describe this node under the name it has in the network.
@@ -114,19 +126,20 @@ class NodeDescription:
         nodes = [node for node in registry.nodes if node.id == own]
         told = nodes[0].model_dump(mode="json", exclude_none=True, include=_NODE_FIELDS)
         devices: list[JsonValue] = [
-            _device(device, name, readings.get(device.id.partition("/")[2]))
+            self._device(device, name, readings.get(device.id.partition("/")[2]) or Reading())
             for device in registry.devices
             if device.node == own
         ]
         return {"node": {**told, "id": name, "name": name}, "devices": devices}
 
-
-def _device(device: Device, name: str, reading: Reading | None) -> dict[str, JsonValue]:
-    fields = set(type(device).model_fields) - _PRIVATE
-    told: dict[str, JsonValue] = device.model_dump(mode="json", exclude_none=True, include=fields)
-    told |= {"id": f"{name}/{device.id.partition('/')[2]}", "node": name}
-    if reading and reading.temperature_c is not None:
-        told["temperature_c"] = reading.temperature_c
-    if reading and reading.memory_free_bytes is not None:
-        told["memory_free_bytes"] = reading.memory_free_bytes
-    return told
+    def _device(self, device: Device, name: str, reading: Reading) -> dict[str, JsonValue]:
+        fields = set(type(device).model_fields) - _PRIVATE - _MOMENTARY
+        told: dict[str, JsonValue] = device.model_dump(
+            mode="json", exclude_none=True, include=fields
+        )
+        told |= {"id": f"{name}/{device.id.partition('/')[2]}", "node": name}
+        free = reading.memory_free_bytes
+        if free is None and device.backend == "cpu":
+            free = self._memory().free_bytes
+        now = {"temperature_c": reading.temperature_c, "memory_free_bytes": free}
+        return told | {field: value for field, value in now.items() if value is not None}

@@ -45,30 +45,40 @@ class FoundPeers(NamedTuple):
             and one where multicast did not work at all.
         dropped: How many announcements were not heeded, by reason.
         unanswered: Why those that were named did not answer.
+        listened: Whether announcements were listened for, so that who is not here is not there.
+        trusted: Fingerprints of all paired peers; null where that was not looked up.
     """
 
     peers: tuple[FoundPeer, ...]
     missing: tuple[str, ...]
     dropped: dict[str, int]
     unanswered: tuple[PeerError, ...] = ()
+    listened: bool = True
+    trusted: frozenset[str] | None = None
 
 
 def merge_peers(registry: Registry, found: FoundPeers, own_node_id: str) -> Registry:
     """Put the peers that answered into a registry; pure.
 
     A peer is told by its certificate: under a new name it keeps its links. Unpaired peers that
-    did not answer go, with devices and links; paired ones stay, and so does what was written by
-    hand, which a peer never replaces: it gets another id instead.
+    did not answer go, with devices and links, if they were listened for; paired ones stay, and so
+    does what was written by hand, which a peer never replaces: it gets another id instead. Who is
+    not trusted any more is not paired any more.
 
     Args:
         registry: As it was.
         found: Who answered.
         own_node_id: This machine's, which no peer can have.
     """
+    registry = _with_trust(registry, found.trusted, own_node_id)
     here = {peer.fingerprint for peer in found.peers}
     others = [node for node in registry.nodes if node.id != own_node_id and node.fingerprint]
     before = {node.fingerprint: node for node in others if node.fingerprint in here}
-    gone = {node.id for node in others if node.fingerprint not in here and node.paired is False}
+    gone = {
+        node.id
+        for node in others
+        if found.listened and node.fingerprint not in here and node.paired is False
+    }
     replaced = {node.id for node in others if node.fingerprint in here}
     free = FreeIds(
         {own_node_id, *(node.id for node in registry.nodes if node.id not in gone | replaced)}
@@ -100,6 +110,28 @@ def merge_peers(registry: Registry, found: FoundPeers, own_node_id: str) -> Regi
         "links": tuple(_moved_links(registry.links, moved, gone)),
     }
     return Registry.model_validate(fields)
+
+
+def _with_trust(registry: Registry, trusted: frozenset[str] | None, own_node_id: str) -> Registry:
+    """Mark every peer as paired or not, as it is now."""
+    if trusted is None:
+        return registry
+    paired = {
+        node.id: node.fingerprint in trusted
+        for node in registry.nodes
+        if node.fingerprint and node.id != own_node_id
+    }
+    nodes = [
+        node.model_copy(update={"paired": paired[node.id]}) if node.id in paired else node
+        for node in registry.nodes
+    ]
+    devices = [
+        device.model_copy(update={"paired": paired[device.node]})
+        if device.node in paired
+        else device
+        for device in registry.devices
+    ]
+    return registry.model_copy(update={"nodes": tuple(nodes), "devices": tuple(devices)})
 
 
 def _updated(old: Node | None, node: Node) -> Node:

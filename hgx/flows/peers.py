@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.errors import PeerError, Unavailable
@@ -15,6 +16,7 @@ from hgx.flows.peer_merge import FoundPeer, FoundPeers
 from hgx.net.browser import Browsed, browse
 from hgx.net.peer import PeerClient
 from hgx.net.wire import Target
+from hgx.process.background import Background
 from hgx.store.trust import trusted
 
 if TYPE_CHECKING:
@@ -73,28 +75,31 @@ def find_peers(
     """
     trust = trusted(home)
     given = [_Suspect(None, (target,), None) for target in given_targets(home, peers, peers_file)]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        listening = pool.submit(_listen, wait_s) if multicast else None
-        asked = [pool.submit(_ask, suspect, own_fingerprint, _deadline()) for suspect in given]
-        heard, problem = listening.result() if listening else (Browsed((), {}), None)
-        announced = [_suspect(advert) for advert in heard.peers]
-        others = [suspect for suspect in announced if suspect.fingerprint != own_fingerprint]
-        deadline_s = _deadline()
-        asked += [pool.submit(_ask, suspect, own_fingerprint, deadline_s) for suspect in others]
-        answers = [one.result() for one in asked]
-    replies = [answer for answer in answers if isinstance(answer, _Reply)]
+    gate = threading.Semaphore(_AT_ONCE)
+
+    def ask(suspect: _Suspect) -> Background[_Reply | PeerError | None]:
+        return Background(partial(_ask, suspect, own_fingerprint, _deadline()), gate)
+
+    listening = Background(partial(_listen, wait_s)) if multicast else None
+    asked = [ask(suspect) for suspect in given]
+    heard, problem = listening.result() if listening else (Browsed((), {}), None)
+    others = [_suspect(advert) for advert in heard.peers if advert.fingerprint != own_fingerprint]
+    asked += [ask(suspect) for suspect in others]
+    answers = [one.result() for one in asked]
     failures = [
         (suspect, answer)
         for suspect, answer in zip((*given, *others), answers, strict=True)
         if isinstance(answer, PeerError)
     ]
     missing = [_in_words(suspect, error) for suspect, error in failures]
-    found = _named(replies, trust, now(), home.node_id())
+    replies = [answer for answer in answers if isinstance(answer, _Reply)]
     return FoundPeers(
-        found,
-        tuple(dict.fromkeys([problem, *missing] if problem else missing)),
-        heard.dropped,
-        tuple(error for suspect, error in failures if suspect.name is None),
+        peers=_named(replies, trust, now(), home.node_id()),
+        missing=tuple(dict.fromkeys([problem, *missing] if problem else missing)),
+        dropped=heard.dropped,
+        unanswered=tuple(error for suspect, error in failures if suspect.name is None),
+        listened=multicast and problem is None,
+        trusted=trust,
     )
 
 

@@ -20,28 +20,22 @@ if TYPE_CHECKING:
 
 
 def look(driver: Driver) -> Probe:
-    """List the devices of a driver that is not initialized yet; it is shut down at the end."""
+    """List the devices of a driver that is not initialized yet."""
     try:
         driver.initialize()
     except Unavailable as absent:
         return Probe(missing=Missing(reason=absent.reason, remedy=absent.remedy))
-    try:
-        return Probe(devices=tuple(_seen(driver, info) for info in driver.list_devices()))
-    finally:
-        driver.shutdown()
+    return Probe(devices=tuple(_seen(driver, info) for info in driver.list_devices()))
 
 
 def measure(driver: Driver, index: int) -> Quick:
-    """Measure a device of a driver that is not initialized yet; it is shut down at the end."""
+    """Measure a device of a driver that is not initialized yet."""
     from hgx.bench.compute import quick_rates  # noqa: PLC0415 - looking does not need it
 
     try:
         driver.initialize()
-        try:
-            info = driver.get_device(index)
-            return Quick(benchmarks=quick_rates(driver, info, now=lambda: datetime.now(UTC)))
-        finally:
-            driver.shutdown()
+        info = driver.get_device(index)
+        return Quick(benchmarks=quick_rates(driver, info, now=lambda: datetime.now(UTC)))
     except HgxError as error:
         return Quick(problem=error.message)
 
@@ -67,12 +61,13 @@ def _seen(driver: Driver, info: DeviceInfo) -> Seen:
 
 
 def main() -> None:
-    """Answer the parent and end."""
+    """Answer the parent, and only then let go of the vendor's library, which may crash."""
     answers = answers_to_parent()
     driver = backend(sys.argv[1]).create()
     found = look(driver) if len(sys.argv) == 2 else measure(driver, int(sys.argv[2]))
     answers.write(found.model_dump_json() + "\n")
     answers.flush()
+    driver.shutdown()
 
 
 if __name__ == "__main__":

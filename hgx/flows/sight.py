@@ -19,7 +19,7 @@ from hgx.errors import Unavailable
 from hgx.flows.probe import Missing, Probe, probe
 from hgx.sensors.amdgpu import amd_cards
 from hgx.sensors.memory import read_memory
-from hgx.sensors.nvml_probe import describe_cards
+from hgx.sensors.nvml_probe import describe_cards, has_nvidia
 from hgx.sensors.source import MACHINE
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Sight(NamedTuple):
         absent: Says, per backend, why it cannot work here, or null where it may.
         probe: Looks through one backend, by its name.
         survey: Reads the NVIDIA cards.
+        has_nvidia: Says whether a card of NVIDIA's is plugged in; null where that is not told.
         amd: Reads AMD's cards; Linux only.
         memory: Reads main memory.
         machine: Says what kind it is.
@@ -54,6 +55,7 @@ class Sight(NamedTuple):
     absent: Callable[[], Mapping[str, Unavailable | None]]
     probe: Callable[[str], Probe]
     survey: Callable[[], Survey]
+    has_nvidia: Callable[[], bool | None]
     amd: Callable[[], tuple[AmdCard, ...]]
     memory: Callable[[], HostMemory]
     machine: Callable[[], Machine]
@@ -67,6 +69,7 @@ def sight_of(source: Source = MACHINE) -> Sight:
         },
         probe=partial(_probe, source),
         survey=lambda: describe_cards(source),
+        has_nvidia=lambda: has_nvidia(source),
         amd=lambda: amd_cards(source),
         memory=lambda: read_memory(source=source),
         machine=lambda: _machine(source),

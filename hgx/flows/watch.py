@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PEERS_EVERY_S = 10.0
 """Peers are asked that often: each round multicasts questions to the whole network."""
 
+_PROMPT_S = 0.5
+"""A problem that shows without waiting for the network, as a bad address, is there by then."""
+
 
 class Row(NamedTuple):
     """One device at one moment.
@@ -70,21 +73,24 @@ def snapshots(
     Args:
         home: Where the registry is; this machine's devices are found once, at the beginning.
         interval_s: Seconds between looks.
-        count: How many; for ever where null.
+        count: How many; for ever where null. With a count the first comes when the peers were
+            asked once, so that they are in it.
         seek: Finds other nodes; null to leave them out.
 
     Raises:
-        HgxError: What ``discover`` raises at the beginning.
+        HgxError: What ``discover`` raises at the beginning, or ``seek`` when it is first called;
+            later problems of ``seek`` are notes.
     """
     found = discover(home, measure=None)
     node, devices = home.node_id(), found.local.devices
     every_change = Thresholds().scaled(0)
     with (
-        _Peers(seek) as peers,
+        _Peers(seek, wait_s=_PROMPT_S if count is None else None) as peers,
         Telemetry(node, interval_s=interval_s, thresholds=every_change) as telemetry,
     ):
         telemetry.wait_for_first(interval_s)
         for number in numbers(1):
+            peers.check()
             states = telemetry.states()
             here = _own_rows(devices, states)
             yield Snapshot(
@@ -102,31 +108,48 @@ def _own_rows(
         device, state = devices.get(device_id), states.get(device_id)
         reading = state.reading if state else Reading()
         if device and reading.memory_total_bytes is None:
-            known = {
-                "memory_total_bytes": device.memory_total_bytes,
-                "memory_free_bytes": reading.memory_free_bytes or device.memory_free_bytes,
-            }
+            known: dict[str, int | None] = {"memory_total_bytes": device.memory_total_bytes}
+            if reading.memory_free_bytes is None:
+                known["memory_free_bytes"] = device.memory_free_bytes
             reading = reading.model_copy(update=known)
         note = f"old: {state.stale}" if state and state.stale else ""
         yield Row(device_id, device.name if device else None, reading, note)
 
 
 class _Peers:
-    """Looks for peers in a thread of its own, as long as the context lasts."""
+    """Looks for peers again and again as long as the context lasts, in a thread of its own.
 
-    def __init__(self, seek: Callable[[], FoundPeers] | None) -> None:
+    Args:
+        seek: Finds them; null to look for none.
+        wait_s: How long to wait at the beginning for a problem of the first round; where null
+            the first round is waited for, before the thread is started.
+    """
+
+    def __init__(self, seek: Callable[[], FoundPeers] | None, wait_s: float | None) -> None:
         self._seek = seek
+        self._wait_s = wait_s
         self._found: FoundPeers | None = None
         self._problem: str | None = None
+        self._fault: HgxError | None = None
+        self._looked = threading.Event()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        if self._seek is None:
+            return self
+        if self._wait_s is None:
+            self._look(self._seek)
+        threading.Thread(target=self._run, args=(self._seek,), daemon=True).start()
+        self._looked.wait(self._wait_s)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+
+    def check(self) -> None:
+        """Raise what was wrong with the first round."""
+        if self._fault:
+            raise self._fault
 
     def rows(self) -> Iterable[Row]:
         """Return the peers' devices, as last told."""
@@ -136,7 +159,7 @@ class _Peers:
                     temperature_c=device.temperature_c,
                     slowdown_c=device.temperature_limit_c,
                     memory_total_bytes=device.memory_total_bytes,
-                    memory_free_bytes=device.memory_free_bytes,
+                    memory_free_bytes=_possible_free(device),
                 )
                 yield Row(device.id, device.name, reading, "" if peer.paired else "not paired")
 
@@ -145,10 +168,26 @@ class _Peers:
         missing = self._found.missing if self._found else ()
         return (*missing, self._problem) if self._problem else missing
 
-    def _run(self) -> None:
-        while self._seek and not self._ended.is_set():
-            try:
-                self._found, self._problem = self._seek(), None
-            except HgxError as error:
-                self._problem = error.message
+    def _run(self, seek: Callable[[], FoundPeers]) -> None:
+        if self._looked.is_set():
             self._ended.wait(PEERS_EVERY_S)
+        while not self._ended.is_set():
+            self._look(seek)
+            self._ended.wait(PEERS_EVERY_S)
+
+    def _look(self, seek: Callable[[], FoundPeers]) -> None:
+        try:
+            self._found, self._problem = seek(), None
+        except HgxError as error:
+            self._problem = error.message
+            if not self._looked.is_set():
+                self._fault = error
+        except Exception as error:  # noqa: BLE001 - else old peers would be shown as if current
+            self._problem = f"looking for other nodes failed, as hgx did not foresee: {error!r}"
+        self._looked.set()
+
+
+def _possible_free(device: Device) -> int | None:
+    """Return the free memory a peer tells of, unless that is more than there is at all."""
+    free = device.memory_free_bytes
+    return None if free is None or free > device.memory_total_bytes else free

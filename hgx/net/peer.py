@@ -13,6 +13,7 @@ from hgx._version import __version__
 from hgx.core.registry import Device, Node
 from hgx.errors import PeerError
 from hgx.net.advert import API, PATH, is_name
+from hgx.net.stranger import known_of_device, known_of_node, read_json
 from hgx.net.windows import CHUNK_BYTES, MOST_BYTES, MOST_S, Windows
 from hgx.net.wire import CONNECT_S, Connection, Target, connect
 
@@ -24,13 +25,11 @@ if TYPE_CHECKING:
 WITHIN_S = 3.0
 """How long a peer may take to say what it has."""
 
-MOST_ANSWER_BYTES = 1024**2
-MOST_DEVICES = 64
+MOST_ANSWER_BYTES = 64 * 1024
+MOST_DEVICES = 16
 DOWN_PATH = "/v1/link/down"
 UP_PATH = "/v1/link/up"
 
-_DEEPEST = 16
-_LONGEST_TEXT = 253
 _BACKEND_AND_INDEX = re.compile(r"(?P<backend>[a-z0-9_-]{1,32}):[0-9]{1,4}")
 _LINK_TEST_S = MOST_S + 10  # what is on the way when the test ends still has to arrive
 _SENDING_S = MOST_S - 1
@@ -142,9 +141,9 @@ class PeerClient:
         for data in body:
             whole += data
             if len(whole) > MOST_ANSWER_BYTES:
-                raise self._not_hgx("its answer is longer than 1 MiB")
+                raise self._not_hgx("its answer is longer than 64 KiB")
         try:
-            return _tidy(json.loads(whole, parse_constant=_no_number), _DEEPEST)
+            return read_json(bytes(whole))
         except (ValueError, RecursionError) as error:
             raise self._not_hgx("its answer is not JSON") from error
 
@@ -167,9 +166,9 @@ class PeerClient:
             said = Said(
                 fingerprint,
                 version,
-                Node.model_validate_json(json.dumps(_known(node, Node))),
+                Node.model_validate_json(json.dumps(known_of_node(node))),
                 tuple(
-                    Device.model_validate_json(json.dumps(_known(device, Device)))
+                    Device.model_validate_json(json.dumps(known_of_device(device)))
                     for device in devices
                 ),
             )
@@ -205,42 +204,3 @@ def _sent(size_bytes: int) -> Iterator[bytes]:
         if time.perf_counter() > end_s:
             return
         yield chunk[: size_bytes - at]
-
-
-def _tidy(value: JsonValue, depth: int) -> JsonValue:
-    """Take control characters and overlong texts out of what a stranger says.
-
-    It ends up on terminals and in the registry.
-
-    Raises:
-        ValueError: It is nested too deeply, or has a number no machine can be described by.
-    """
-    too_large = isinstance(value, int | float) and not abs(value) < 1 << 63  # NaN is too
-    if depth == 0 or too_large:
-        msg = "nested too deeply, or a number too large"
-        raise ValueError(msg)
-    match value:
-        case str():
-            return _tidy_text(value)
-        case dict():
-            return {_tidy_text(key): _tidy(entry, depth - 1) for key, entry in value.items()}
-        case list():
-            return [_tidy(entry, depth - 1) for entry in value]
-        case _:
-            return value
-
-
-def _tidy_text(text: str) -> str:
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown[:_LONGEST_TEXT]
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(text)
-
-
-def _known(document: JsonValue, kind: type[Node | Device]) -> JsonValue:
-    """Leave out what this version does not know: a stranger does not fill the registry."""
-    if not isinstance(document, dict):
-        return document
-    return {key: value for key, value in document.items() if key in kind.model_fields}

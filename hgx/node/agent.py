@@ -22,6 +22,7 @@ from hgx.net.announcer import Announcer
 from hgx.net.identity import server_context
 from hgx.net.interfaces import own_addresses
 from hgx.node.app import create_app
+from hgx.node.door import Door
 from hgx.node.listening import listen
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.1
 _GRACE_S = 2
-_MOST_CONNECTIONS = 64
 _FIRST_REQUEST_S = 5
 _MOST_HEADER_BYTES = 16 * 1024
 
@@ -122,14 +122,17 @@ class _Agent:
             # Once now, so that what is wrong with it shows here and not at the first peer.
             await asyncio.to_thread(self._describe, running.name)
             server = self._server(running.name)
-            serving = asyncio.create_task(server.serve(sockets=[self._socket]))
-            told = False
-            while not serving.done():
-                if server.started and not told:
-                    told = True
-                    ready(running)
-                server.should_exit = server.should_exit or stop.is_set()
-                await asyncio.sleep(_POLL_S)
+            # It opens no port itself: whoever comes, comes in by the door.
+            serving = asyncio.create_task(server.serve(sockets=[]))
+
+            def make(gone: asyncio.Event) -> _Impatient:
+                return _Impatient(server, gone)
+
+            async with Door(self._socket, server_context(self._identity), make):
+                ready(running)
+                while not (stop.is_set() or serving.done()):
+                    await asyncio.sleep(_POLL_S)
+            server.should_exit = True
             await serving
 
     async def _announced(self, stack: AsyncExitStack, stop: threading.Event) -> Running:
@@ -159,7 +162,6 @@ class _Agent:
     def _server(self, name: str) -> uvicorn.Server:
         config = uvicorn.Config(
             create_app(lambda: self._describe(name)),
-            http=_Impatient,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -168,12 +170,9 @@ class _Agent:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
             h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        config.load()
-        config.ssl = server_context(self._identity)
         return _Server(config)
 
 
@@ -186,12 +185,26 @@ class _Server(uvicorn.Server):
 
 
 class _Impatient(H11Protocol):
-    """Closes connections that ask nothing, of which somebody might open very many."""
+    """Closes connections that ask nothing, of which somebody might open very many.
+
+    Args:
+        server: Whose connection it is.
+        gone: Set when the connection is closed.
+    """
+
+    def __init__(self, server: uvicorn.Server, gone: asyncio.Event) -> None:
+        super().__init__(server.config, server.server_state, {})
+        self._gone = gone
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as in the parent
         """Begin to wait for a request."""
         super().connection_made(transport)
         self.loop.call_later(_FIRST_REQUEST_S, self._close_if_idle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits for the end."""
+        super().connection_lost(exc)
+        self._gone.set()
 
     def _close_if_idle(self) -> None:
         if self.scope is None:  # pyright: ignore[reportUnnecessaryComparison] - until it asks

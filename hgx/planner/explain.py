@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hgx.core.evidence import MEASURED, lowest_rank
+from hgx.core.evidence import MEASURED, RATES, lowest_rank, noisy
 from hgx.planner.constraints import out_of_reach
 from hgx.planner.cost import BLOCK_OVERHEAD_S
 from hgx.planner.work import measure_work
@@ -88,7 +88,7 @@ def _left_out(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) 
 
 
 def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str]:
-    """Name the devices whose rates were not measured."""
+    """Name the devices whose rates were not measured, or not well."""
     used = {stage.slot.device for stage in stages}
     ranked: dict[str | None, list[str]] = {}
     for device in registry.devices:
@@ -98,6 +98,13 @@ def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str
         if rank not in MEASURED:
             said = "of unknown origin" if rank is None else f"{rank} figures"
             yield f"not measured: the rates of {_named(devices)} are {said}"
+    noise = [
+        device.id
+        for device in registry.devices
+        if device.id in used and any(noisy(device, field) for field in RATES)
+    ]
+    if noise:
+        yield f"noisy: the rates of {_named(noise)} scattered; hgx bench measures them properly"
 
 
 def _named(devices: Sequence[str]) -> str:

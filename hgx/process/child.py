@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +21,8 @@ from hgx.errors import Unavailable
 from hgx.process.lifeline import die_with
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-    from typing import IO, BinaryIO, TextIO
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from typing import IO, TextIO
 
 LONGEST_LINE_BYTES = 16 * 1024**2
 """More than any answer has; what is longer was not meant for us."""
@@ -35,9 +36,19 @@ def python_module(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module, *arguments)
 
 
+class TooLate(Unavailable):
+    """A program was not done by its deadline."""
+
+
 @contextmanager
 def lines_of(
-    command: Sequence[str], *, what: str, silence_s: float, remedy: str
+    command: Sequence[str],
+    *,
+    what: str,
+    silence_s: float,
+    remedy: str,
+    deadline_s: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Iterator[str]]:
     """Run a program and give its lines as they come; it is killed when the context ends.
 
@@ -46,11 +57,15 @@ def lines_of(
         what: What it does, as the subject of a sentence: ``reading NVML``.
         silence_s: Seconds without a line after which it counts as hung.
         remedy: What the user can do about it, in the imperative.
+        deadline_s: Seconds from its start after which it is not waited for, lines or not.
+        clock: Returns seconds.
 
     Raises:
+        TooLate: While lines are taken: the deadline is over.
         Unavailable: While lines are taken: it hung, crashed, or could not be started.
     """
-    with tempfile.TemporaryFile() as errors:
+    wait = _Wait(what, silence_s, remedy, deadline_s, clock)
+    with _scratch(what, remedy) as errors:
         try:
             process = subprocess.Popen(  # noqa: S603 - the commands are hgx's own
                 command,
@@ -63,9 +78,18 @@ def lines_of(
         except OSError as error:
             raise Unavailable(f"{what} could not start: {error.strerror}", remedy) from error
         try:
-            yield _lines(process, what, silence_s, remedy, errors)
+            yield _lines(process, wait, errors)
         finally:
             _end(process)
+
+
+def _scratch(what: str, remedy: str) -> IO[bytes]:
+    """Open a file for what the program writes to stderr."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        reason = f"{what} needs a place for temporary files ({(error.strerror or '').lower()})"
+        raise Unavailable(reason, f"set TMPDIR; {remedy}") from error
 
 
 def answers_to_parent() -> TextIO:
@@ -85,25 +109,59 @@ def answers_to_parent() -> TextIO:
     return answers
 
 
-def _lines(
-    process: subprocess.Popen[bytes], what: str, silence_s: float, remedy: str, errors: BinaryIO
-) -> Iterator[str]:
+class _Wait:
+    """How long to wait for a program, and what to say when that is over."""
+
+    def __init__(
+        self,
+        what: str,
+        silence_s: float,
+        remedy: str,
+        deadline_s: float | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.what = what
+        self.remedy = remedy
+        self._silence_s = silence_s
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._began = clock()
+
+    def next_s(self) -> float:
+        """Return how long to wait for the next sign of life; raise where that is over."""
+        if self._deadline_s is None:
+            return self._silence_s
+        left = self._began + self._deadline_s - self._clock()
+        if left <= 0:
+            raise TooLate(f"{self.what} took longer than {self._deadline_s:g} s", self.remedy)
+        return min(self._silence_s, left)
+
+    def is_over(self) -> Unavailable:
+        """Say why it was not waited for any longer."""
+        try:
+            self.next_s()
+        except TooLate as late:
+            return late
+        return Unavailable(f"{self.what} did not answer in {self._silence_s:g} s", self.remedy)
+
+
+def _lines(process: subprocess.Popen[bytes], wait: _Wait, errors: IO[bytes]) -> Iterator[str]:
     arrived: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_pump, args=(process.stdout, arrived), daemon=True).start()
     while True:
         try:
-            line = arrived.get(timeout=silence_s)
+            line = arrived.get(timeout=wait.next_s())
         except queue.Empty:
-            raise Unavailable(f"{what} did not answer in {silence_s:g} s", remedy) from None
+            raise wait.is_over() from None
         if not line:
             break
         if not line.endswith(b"\n"):
             break
         yield line.decode(errors="replace")
     with suppress(subprocess.TimeoutExpired):
-        process.wait(silence_s)
+        process.wait(wait.next_s())
     if process.returncode != 0:
-        raise Unavailable(f"{what} {_end_in_words(process.returncode, errors)}", remedy)
+        raise Unavailable(f"{wait.what} {_end_in_words(process.returncode, errors)}", wait.remedy)
 
 
 def _pump(stream: IO[bytes] | None, arrived: queue.SimpleQueue[bytes]) -> None:
@@ -113,7 +171,7 @@ def _pump(stream: IO[bytes] | None, arrived: queue.SimpleQueue[bytes]) -> None:
     arrived.put(b"")
 
 
-def _end_in_words(status: int | None, errors: BinaryIO) -> str:
+def _end_in_words(status: int | None, errors: IO[bytes]) -> str:
     """Say how it ended, with the last line it wrote to stderr."""
     if status is None:
         return "did not end"

@@ -82,13 +82,26 @@ def amd_cards(source: Source) -> tuple[AmdCard, ...]:
     )
 
 
+def card_uuid(source: Source, path: str) -> str | None:
+    """Read a card's identity, spelled as HIP spells it; null where the card has none.
+
+    Parts inside a processor have none, or one that is zero: all of them would be the same card.
+
+    Args:
+        source: The machine, or a recording.
+        path: Of the card's device, below the root.
+    """
+    unique = read_word(source, f"{path}/unique_id").lower()
+    return f"GPU-{unique}" if unique.strip("0") else None
+
+
 def _describe(source: Source, index: int, path: str, facts: dict[str, str]) -> AmdCard:
     return AmdCard(
         index=index,
         path=path,
         name=_name(source, path, facts),
         pci_address=facts.get("PCI_SLOT_NAME") or None,
-        uuid=read_word(source, f"{path}/unique_id") or None,
+        uuid=card_uuid(source, path),
         memory_total_bytes=_bytes(source, f"{path}/mem_info_vram_total") or None,
         memory_used_bytes=_bytes(source, f"{path}/mem_info_vram_used"),
         shared_memory_total_bytes=_bytes(source, f"{path}/mem_info_gtt_total"),
@@ -126,7 +139,10 @@ class AmdSampler:
         self._cards = tuple((card, _sensors(source, card.path)) for card in amd_cards(source))
 
     def __call__(self) -> dict[str, Reading]:
-        """Read each card, by ``rocm:`` and its number."""
+        """Read each card, by ``rocm:`` and its number here; ROCm may number fewer cards.
+
+        A driver's card is this one where their identities are the same, not their numbers.
+        """
         return {f"rocm:{card.index}": self._read(card, sensors) for card, sensors in self._cards}
 
     def _read(self, card: AmdCard, sensors: _Sensors) -> Reading:

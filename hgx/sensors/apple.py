@@ -26,6 +26,7 @@ _CHARGE_COMMAND = ("pmset", "-g", "batt")
 _BATTERY_COMMAND = ("ioreg", "-r", "-n", "AppleSmartBattery", "-w", "0")
 _GPU_COMMAND = ("ioreg", "-r", "-d", "1", "-c", "IOAccelerator", "-w", "0")
 _CHARGE_LINE = re.compile(r"InternalBattery\S*.*?\t(\d{1,3})%; ([^;\n]+)")
+_POWER_FROM = r"drawing from '([^'\n]*)'"
 _SIGNED = 1 << 63
 
 
@@ -86,6 +87,11 @@ def read_battery(source: Source) -> Battery | None:
     )
 
 
+def on_mains(source: Source) -> bool:
+    """Tell whether macOS says that power comes from the mains, as it does without a battery."""
+    return _field(source.run(*_CHARGE_COMMAND) or "", _POWER_FROM) == "AC Power"
+
+
 def _charge(details: str) -> float | None:
     now, full = (number(_property(details, f"{name}Capacity")) for name in ("Current", "Max"))
     return now / full if now is not None and full else None
@@ -100,7 +106,7 @@ def _charging(state: str, details: str) -> bool | None:
 
 
 def _plugged(told: str, details: str) -> bool | None:
-    source = _field(told, r"drawing from '([^'\n]*)'")
+    source = _field(told, _POWER_FROM)
     if source is not None:
         return source != "Battery Power"
     return _yes(_property(details, "ExternalConnected"))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _CHARGERS = frozenset({"Mains", "USB", "Wireless"})
 _STATUS = {"Charging": True, "Discharging": False, "Not charging": False, "Full": False}
 _MICRO = 1e-6
+_SUPPLIES = "sys/class/power_supply"
 
 
 def read_battery(source: Source) -> Battery | None:
@@ -38,29 +39,53 @@ def read_battery(source: Source) -> Battery | None:
             return _from_sysfs(source)
 
 
-def power_source(battery: Battery | None) -> PowerSource | None:
-    """Say where a machine has its power from; null where its battery does not tell."""
+def power_source(battery: Battery | None, source: Source | None = None) -> PowerSource | None:
+    """Say where a machine has its power from; null where nothing tells.
+
+    Args:
+        battery: What ``read_battery`` found.
+        source: The machine, or a recording, to tell one without a battery from one that does not
+            tell; without it, no battery is unknown.
+    """
     if battery is None:
-        return "mains"
+        return "mains" if source is not None and _has_no_battery(source) else None
     if battery.plugged is None:
         return None
     return "mains" if battery.plugged else "battery"
 
 
+def _has_no_battery(source: Source) -> bool:
+    """Tell whether the system says that there is none, where none was found."""
+    match source.system:
+        case "Darwin":
+            return apple.on_mains(source)
+        case "Windows":
+            return windows.has_no_battery(source)
+        case "Android":
+            return False  # a phone has one, and hides it
+        case _:
+            # Recordings do not hold an empty list; and any supply of unknown kind may be a battery.
+            return bool(source.glob(_SUPPLIES)) and all(_kinds(source).values())
+
+
+def _kinds(source: Source) -> dict[str, str]:
+    supplies = source.glob(f"{_SUPPLIES}/*")
+    return {supply: read_word(source, f"{supply}/type") for supply in supplies}
+
+
 def _from_sysfs(source: Source) -> Battery | None:
-    supplies = source.glob("sys/class/power_supply/*")
-    kinds = {supply: read_word(source, f"{supply}/type") for supply in supplies}
+    kinds = _kinds(source)
     batteries = [
         supply
-        for supply in supplies
-        if kinds[supply] == "Battery"
+        for supply, kind in kinds.items()
+        if kind == "Battery"
         # A mouse's battery has the scope Device; a slot without a battery is not present.
         and read_word(source, f"{supply}/scope") != "Device"
         and read_word(source, f"{supply}/present") != "0"
     ]
     if not batteries:
         return None
-    chargers = [supply for supply in supplies if kinds[supply] in _CHARGERS]
+    chargers = [supply for supply, kind in kinds.items() if kind in _CHARGERS]
     states = [read_word(source, f"{supply}/status") for supply in batteries]
     return values.battery(
         charge=_charge(source, batteries),

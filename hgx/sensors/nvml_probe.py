@@ -18,6 +18,7 @@ TIMEOUT_S = 10.0
 """A first call may start the driver, which takes seconds on a machine with several cards."""
 
 _COMMAND = python_module("hgx.sensors.nvml")
+_VENDOR = "0x10de"
 _WHAT = "reading NVML"
 _REMEDY = "run nvidia-smi to see whether the driver works"
 
@@ -36,6 +37,18 @@ def describe_cards(source: Source) -> Survey:
         return Survey()
     answer = source.ask("nvml", lambda: survey_to_json(probe_cards()))
     return survey_from_json(answer) or Survey()
+
+
+def has_nvidia(source: Source) -> bool | None:
+    """Say whether a device of NVIDIA's is on the PCI bus; null where the system does not tell.
+
+    Args:
+        source: The machine, or a recording.
+    """
+    vendors = [source.read(path) for path in source.glob("sys/bus/pci/devices/*/vendor")]
+    if not any(vendors):
+        return None
+    return any(vendor is not None and vendor.strip() == _VENDOR for vendor in vendors)
 
 
 def probe_cards(timeout_s: float = TIMEOUT_S, command: Sequence[str] = _COMMAND) -> Survey:

@@ -194,6 +194,11 @@ def read_battery(source: Source) -> Battery | None:
     )
 
 
+def has_no_battery(source: Source) -> bool:
+    """Tell whether Windows answers that there is none, where none was found."""
+    return _told(source, BATTERY).get("battery") == []
+
+
 def _first(*answers: object) -> bool | None:
     return next((answer for answer in answers if isinstance(answer, bool)), None)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk, or choose another place",
     errno.EDQUOT: "free some of your quota, or choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "create the directory first",
     errno.ENOTDIR: "choose a directory, not a file",
     errno.EEXIST: "choose a directory, not a file",
@@ -56,7 +57,22 @@ def write_atomically(path: Path, text: str) -> None:
         raise storage_error("write", path, error) from error
 
 
-def storage_error(verb: str, path: Path, error: OSError) -> StorageError:
+def is_there(path: Path) -> bool:
+    """Tell whether there is something at a path.
+
+    Raises:
+        StorageError: That cannot be told: no permission to look, or no possible name.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise storage_error("look at", path, error) from error
+    return True
+
+
+def storage_error(verb: str, path: Path, error: OSError | ValueError) -> StorageError:
     """Say in one sentence which file could not be used, why, and what to do.
 
     Args:
@@ -64,8 +80,9 @@ def storage_error(verb: str, path: Path, error: OSError) -> StorageError:
         path: The file or directory.
         error: What the system said.
     """
-    reason = (error.strerror or str(error)).lower()
-    remedy = _REMEDIES.get(error.errno or 0, "check its permissions, or choose another place")
+    code, words = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
+    reason = (words or str(error)).lower()
+    remedy = _REMEDIES.get(code or 0, "check its permissions, or choose another place")
     return StorageError(f"could not {verb} {shown_path(path)}: {reason}: {remedy}")
 
 

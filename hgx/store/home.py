@@ -12,7 +12,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from hgx.errors import StorageError
-from hgx.store.atomic import shown_path, storage_error, write_atomically
+from hgx.store.atomic import is_there, shown_path, storage_error, write_atomically
 
 _NODE_ID = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
@@ -90,7 +90,7 @@ class Home:
             StorageError: The node file is damaged, or the place is not writable.
         """
         node = self.node_id()
-        if not self.node_file.exists():
+        if not is_there(self.node_file):
             self.create()
             write_atomically(self.node_file, json.dumps({"id": node}) + "\n")
         return node

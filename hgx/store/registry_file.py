@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hgx.core.registry import Registry
 from hgx.errors import RegistryError, StorageError
-from hgx.store.atomic import shown_path, storage_error, write_atomically
+from hgx.store.atomic import is_there, shown_path, storage_error, write_atomically
 from hgx.store.registry_faults import explain
 from hgx.units import MIB
 
@@ -45,6 +45,16 @@ def load_registry(path: str | os.PathLike[str]) -> Registry:
     """
     file = Path(path)
     return parse_registry(_read(file), shown_path(file))
+
+
+def known_registry(path: Path) -> Registry:
+    """Read a registry; an empty one where there is no file yet.
+
+    Raises:
+        RegistryError: As for ``load_registry``.
+        StorageError: It cannot be told whether there is one.
+    """
+    return load_registry(path) if is_there(path) else Registry()
 
 
 def parse_registry(data: bytes, source: str) -> Registry:
@@ -108,21 +118,28 @@ def update_registry(path: Path, change: Callable[[Registry], Registry]) -> Regis
             stays as it is.
     """
     target = path.resolve()
-    if not target.parent.is_dir():
+    if not (is_there(target.parent) and target.parent.is_dir()):
         msg = f"{shown_path(target.parent)} is not a directory: create it, or choose another place"
         raise StorageError(msg)
     lock = FileLock(target.with_name(f"{target.name}.lock"), timeout=LOCK_TIMEOUT_S)
     try:
         with lock:
-            old = load_registry(target) if target.exists() else Registry()
-            new = change(old)
-            write_atomically(target, registry_text(new))
+            new = change(known_registry(target))
+            write_atomically(target, _readable(registry_text(new), target))
             return new
     except Timeout as error:
         msg = f"{shown_path(path)} is being changed by another hgx: wait for it to end, or stop it"
         raise StorageError(msg) from error
     except OSError as error:
         raise storage_error("lock", path, error) from error
+
+
+def _readable(text: str, path: Path) -> str:
+    """Return a text that can be read again, or refuse to write it."""
+    if len(text.encode()) > LARGEST_BYTES:
+        msg = f"{shown_path(path)} would get larger than {LARGEST_BYTES // MIB} MiB: remove nodes"
+        raise StorageError(msg)
+    return text
 
 
 def _read(path: Path) -> bytes:

@@ -152,13 +152,22 @@ class FakeDriver:
         self.content[buffer] = data
 
     def copy_from_device(
-        self, buffer: Buffer, size_bytes: int | None = None, offset_bytes: int = 0
+        self,
+        buffer: Buffer,
+        size_bytes: int | None = None,
+        offset_bytes: int = 0,
+        *,
+        into: bytearray | memoryview | None = None,
     ) -> bytes:
         """Copy at 0.5 GB/s."""
         del size_bytes, offset_bytes
         self.time.now_s += buffer.size_bytes / 0.5e9
         data = self.content[buffer]
-        return data[:-1] + b"?" if "copies" in self.wrong else data
+        data = data[:-1] + b"?" if "copies" in self.wrong else data
+        if into is None:
+            return data
+        into[: len(data)] = data
+        return b""
 
 
 class MeasuringDriver(FakeDriver):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hgx.bench import conditions
-from hgx.bench.conditions import Busy, Watch, busy, device_reader
+from hgx.bench.conditions import Busy, Watch, busy, device_reader, merged
 from hgx.core.benchmark import Conditions
 from hgx.core.reading import Reading
 from hgx.sensors.source import Machine
@@ -105,3 +105,15 @@ def test_this_machine() -> None:
     before, after = busy(), busy()
     assert after.all_s >= before.all_s > 0
     assert after.own_s >= before.own_s > 0
+
+
+def test_stretches_are_summed_up() -> None:
+    """Of several stretches the mean load, the hottest, all throttles and the middle clock count."""
+    calm = Conditions(load=0.1, temperature_c=50, clock_hz=1e9, throttles=())
+    hot = Conditions(load=0.3, temperature_c=70, clock_hz=3e9, throttles=("heat",))
+    found = merged([calm, hot, Conditions(power_source="mains")])
+    assert found.load == pytest.approx(0.2)
+    assert found.model_copy(update={"load": None}) == Conditions(
+        temperature_c=70, clock_hz=2e9, throttles=("heat",), power_source="mains"
+    )
+    assert merged([Conditions()]) == Conditions()

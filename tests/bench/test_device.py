@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hgx.bench.compute import parts, quick_rates, sustained_part
-from hgx.bench.conditions import Watch
+from hgx.bench.conditions import Busy, Watch
 from hgx.bench.device import EFFORTS, Effort, measure_device
-from hgx.bench.events import Failed, Progress, Refused, Result, Started
+from hgx.bench.events import Failed, Partial, Progress, Refused, Result, Started
 from hgx.core.reading import Reading
 from hgx.drivers import backend
 from hgx.drivers.base import DeviceError
+from hgx.units import GIB
 from tests.bench.doubles import NOON, Clock, FakeDriver, MeasuringDriver, kernel
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from hgx.bench.device import Tools
     from hgx.bench.events import Event
     from hgx.core.benchmark import Benchmark
-    from hgx.drivers.base import Kernel
+    from hgx.drivers.base import DeviceInfo, Kernel
 
 NAMES = ("read", "matmul_float32", "host_to_device", "device_to_host", "matmul_float16")
 
@@ -63,7 +65,8 @@ def test_all_of_a_device() -> None:
             "matmul_float16": 1e12,
         }
     )
-    assert {len(one.samples) for one in found.values()} == {9}
+    assert {one.rounds for one in found.values()} == {(3, 3, 3, 3)}
+    assert {len(one.samples) for one in found.values()} == {12}
     assert all(one.measured_at == NOON and not one.noisy for one in found.values())
     assert found["host_to_device"].method.startswith("copy of 64 MiB of pageable memory to the")
 
@@ -167,11 +170,79 @@ def test_burst_and_sustained_are_kept_apart() -> None:
     )
     assert burst.median == pytest.approx(1e12)
     assert lasting.median == pytest.approx(4e11)
+    assert len(burst.samples) == 10
     assert len(curve.samples) == len(curve.times_s or ()) > 80
-    assert curve.samples[: len(burst.samples)] == burst.samples
+    assert curve.median == pytest.approx(4e11)
     assert not any(one.noisy for one in (burst, lasting, curve))
     assert lasting.conditions.throttles == ("heat",)
     assert found["read"].warnings == ("clocks were held down: heat",)
+
+
+def test_a_sustained_run_is_of_a_cold_device() -> None:
+    """The run without a pause comes before all else, so that its burst is nobody's heat."""
+    told = run(MeasuringDriver(Clock()), Effort(10, 9, sustained_s=5))
+    assert isinstance(told[0], Started)
+    assert told[0].names == ("matmul_float32_sustained", *NAMES)
+    assert tuple(results(told))[:4] == (
+        *(f"matmul_float32_{name}" for name in ("burst", "sustained", "over_time")),
+        "read",
+    )
+    burst = results(told)["matmul_float32_burst"]
+    assert len(burst.samples) >= 5
+    assert not burst.noisy
+
+
+def test_rounds_see_slow_changes() -> None:
+    """All parts are measured in each round, so that one that is slow for a while shows it."""
+    clock = Clock()
+
+    class Moody(MeasuringDriver):
+        @contextmanager
+        def read_bandwidth(self, index: int, size_bytes: int) -> Generator[Kernel]:
+            self.sides.append(0)
+            self.read_rate = 2e9 if self.sides.count(0) == 4 else 1e9
+            with super().read_bandwidth(index, size_bytes) as prepared:
+                yield prepared
+
+    driver = Moody(clock)
+    told = run(driver)
+    read = results(told)["read"]
+    assert "rounds differ by 100%" in read.warnings
+    assert [side for side in driver.sides if side in {0, 2048}][-6:] == [0, 2048, 2048] * 2
+    partial = [event.benchmark for event in told if isinstance(event, Partial)]
+    assert [len(one.rounds or ()) for one in partial if one.name == "read"] == [1, 2, 3]
+
+
+def test_a_cache_that_is_too_large() -> None:
+    """What is hardly larger than the cache is noisy, and says why."""
+
+    class Small(MeasuringDriver):
+        def get_device(self, index: int) -> DeviceInfo:
+            return replace(super().get_device(index), cache_bytes=GIB)
+
+    driver = Small(Clock(), free_bytes=4 * GIB)
+    driver.read_rate = 1e11
+    assert results(run(driver))["read"].warnings == ("not larger than the cache by far",)
+    driver.free_bytes = 8 * GIB
+    assert results(run(driver))["read"].warnings == ()
+
+
+@pytest.mark.parametrize(("fallback", "noisy"), [(True, True), (False, False)])
+def test_load_of_others(*, fallback: bool, noisy: bool) -> None:
+    """A tenth of the processors is much where they are what is measured, and else not."""
+    clock = Clock()
+
+    class Busier(MeasuringDriver):
+        def get_device(self, index: int) -> DeviceInfo:
+            return replace(super().get_device(index), fallback=fallback)
+
+    def others() -> Busy:
+        return Busy(0.15 * clock(), 0.0)
+
+    tools = clock.tools()._replace(watch=lambda: Watch(busy=others, processors=1, clock=clock))
+    found = results(run(Busier(clock), tools=tools))
+    assert found["read"].conditions.load == pytest.approx(0.15)
+    assert {one.noisy for one in found.values()} == {noisy}
 
 
 @pytest.mark.parametrize("name", ["quick", "normal"])

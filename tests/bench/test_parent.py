@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hgx.bench import parent
-from hgx.bench.events import Failed, Progress, Started, Written
+from hgx.bench.events import Failed, Partial, Progress, Refused, Result, Started, Written
 from hgx.bench.parent import PATIENCE, Patience, Target, device_events
+from tests.bench.doubles import benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +66,47 @@ def test_a_child_speaks_for_itself(event: Event) -> None:
     assert isinstance(failed, Failed)
 
 
-def test_the_limit() -> None:
-    """A child that has news for ever is ended at the limit."""
-    first, last = told(STARTED.model_dump_json(), GOING_ON.model_dump_json(), limit_s=0)
-    assert first == STARTED
+@pytest.mark.parametrize("then", ["time.sleep(60)", "while True: print(sys.argv[1], flush=True)"])
+def test_the_limit(then: str) -> None:
+    """A child is ended at the limit, counted from its start, whether it has news or is silent."""
+    started = STARTED.model_dump_json()
+    program = f"import sys, time; print({started!r}, flush=True)\n{then}"
+    command = (sys.executable, "-c", program, GOING_ON.model_dump_json())
+    events = device_events(TARGET, "quick", command=command, patience=Patience(60, 2))
+    *_, last = events
     assert isinstance(last, Failed)
-    assert last.reason == "it took longer than 0 s: run it without --quick"
+    assert last.reason == "it took longer than 2 s: run it without --quick"
+
+
+def test_the_limit_without_quick() -> None:
+    """One that is late although it had all the time has another remedy."""
+    command = (sys.executable, "-c", "import time; time.sleep(60)")
+    (last,) = device_events(TARGET, "normal", 0.5, command=command, patience=Patience(60, 0.5))
+    assert isinstance(last, Failed)
+    assert last.reason.startswith("measuring box/toast:1 took longer than 1 s: check the driver")
+
+
+def test_what_was_known_of_a_crash() -> None:
+    """When a child crashes between rounds, what the rounds before gave is told, each once."""
+
+    def known(name: str, *, refused: bool = False) -> Partial:
+        return Partial(subject=TARGET.subject, benchmark=benchmark(name), refused=refused)
+
+    done = Result(subject=TARGET.subject, benchmark=benchmark("read"))
+    gone = Refused(subject=TARGET.subject, benchmark=benchmark("device_to_host"))
+    failed = Failed(subject=TARGET.subject, name="matmul_float64", reason="wrong")
+    events = [
+        *(known("read"), known("matmul_float32"), known("matmul_float32"), known("matmul_float64")),
+        *(known("host_to_device", refused=True), known("device_to_host")),
+        *(done, gone, failed, STARTED),
+    ]
+    *rest, last = told(*(event.model_dump_json() for event in events), then="os.abort()")
+    assert rest == [
+        *(done, gone, failed, STARTED),
+        Result(subject=TARGET.subject, benchmark=benchmark("matmul_float32")),
+        Refused(subject=TARGET.subject, benchmark=benchmark("host_to_device")),
+    ]
+    assert isinstance(last, Failed)
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hgx.bench.stats import drift, judge, quantile, summarise
+from hgx.bench.stats import between_rounds, drift, judge, quantile, summarise
 from hgx.core.benchmark import Conditions
 
 RATES = st.lists(st.floats(1e-3, 1e15), min_size=1, max_size=60)
@@ -94,12 +94,15 @@ def test_drift(samples: tuple[float, ...], change: float) -> None:
         ),
         ((100.0,) * 9 + (85.0,) * 3, None, ("it fell by 15% during the run",), False),
         (QUIET, Conditions(load=0.21), ("others used over 20% of the processors",), False),
+        (QUIET, Conditions(load=0.4), ("others used over 20% of the processors",), False),
+        (QUIET, Conditions(load=0.41), ("others used over 40% of the processors",), True),
         (
             QUIET,
             Conditions(throttles=("heat", "power cap")),
-            ("clocks were held down: heat, power cap",),
+            ("clocks were held down: heat",),
             False,
         ),
+        (QUIET, Conditions(throttles=("power cap",)), (), False),
     ],
 )
 def test_verdicts(
@@ -119,4 +122,22 @@ def test_a_change_that_is_looked_for() -> None:
     """A rate over time may change as it will; load and too few samples still count."""
     falling = tuple(float(100 - 9 * i) for i in range(11))
     assert judge(falling, Conditions(throttles=("heat",)), steady=False).reasons == ()
-    assert len(judge(falling[:4], Conditions(load=0.5), steady=False).reasons) == 2
+    verdict = judge(falling[:4], Conditions(load=0.5), steady=False)
+    assert len(verdict.reasons) == 2
+    assert verdict.refused
+
+
+def test_processors_feel_others_sooner() -> None:
+    """Where processors are measured, less load of others is too much."""
+    assert judge(QUIET, Conditions(load=0.1), noisy_load=0.1).reasons == ()
+    assert judge(QUIET, Conditions(load=0.11), noisy_load=0.1).reasons == (
+        "others used over 10% of the processors",
+    )
+
+
+def test_rounds_that_differ() -> None:
+    """Rounds that are each calm and far apart make noise."""
+    samples = (100.0,) * 5 + (111.0,) * 3 + (100.0,) * 5
+    assert judge(samples).reasons == ()
+    assert judge(samples, rounds=(5, 3, 5)).reasons == ("rounds differ by 11%",)
+    assert between_rounds((0.0, 0.0), (1, 1)) == 0

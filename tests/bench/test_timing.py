@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hgx.bench.timing import Timed, burst_and_sustained, measure, no_progress, sustain, warm_up
+from hgx.bench.timing import (
+    SHORTEST_SUSTAINED_S,
+    Timed,
+    burst_and_sustained,
+    coarser,
+    measure,
+    no_progress,
+    sustain,
+    warm_up,
+)
 from hgx.drivers.base import DeviceError
 from tests.bench.doubles import Clock, kernel
 
@@ -103,6 +112,7 @@ def test_sustained_run() -> None:
     found = sustain(
         kernel(clock, lambda run: 10.0 if run < 21 else 5.0),
         seconds=4,
+        window_s=1.0,
         clock=clock,
         progress=told.append,
     )
@@ -127,6 +137,26 @@ def test_burst_and_sustained_are_apart(count: int) -> None:
     assert burst.samples[0] == 0
     assert lasting.samples[-1] == count - 1
     assert len(lasting.samples) == max(1, count // 3)
-    assert len(burst.samples) <= len(lasting.samples)
+    assert len(burst.samples) == min(10, len(lasting.samples))
     if count > 1:
         assert burst.samples[-1] < lasting.samples[0]
+
+
+def test_the_shortest_sustained_run_is_long_enough() -> None:
+    """Even of runs as long as products may be there are five samples of both."""
+    clock = Clock()
+    curve = sustain(kernel(clock, lambda _: 1 / 0.3), seconds=SHORTEST_SUSTAINED_S, clock=clock)
+    burst, lasting = burst_and_sustained(curve)
+    assert min(len(burst.samples), len(lasting.samples)) >= 5
+
+
+@given(st.integers(1, 900), st.integers(1, 300))
+def test_coarser(count: int, most: int) -> None:
+    """Windows put together are few enough, end where the curve ends, and keep its mean."""
+    values = tuple(float(i) for i in range(count))
+    found = coarser(Timed(values, values), most)
+    assert len(found.samples) == len(found.times_s) <= most
+    assert found.times_s[-1] == count - 1
+    if count <= most:
+        assert found == Timed(values, values)
+    assert 0 <= min(found.samples) <= max(found.samples) <= count - 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -150,3 +152,104 @@ def test_runs_as_a_module() -> None:
         [sys.executable, "-m", "hgx", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"hgx {__version__}\n"
+
+
+LOOK = ("discover", "--local", "--no-measure", "--quiet")
+WATCH = ("discover", "--local", "--watch", "--interval", "0.1", "--count", "2")
+OUTPUTS = (("--version",), LOOK, (*LOOK, "--json"), WATCH, (*WATCH, "--json"))
+NO_ROOM = "the output could not be written (No space left on device): send it to another place"
+FULL = Path("/dev/full")
+
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is full")
+
+
+def started(
+    arguments: tuple[str, ...], home: Path, out: IO[str] | int, err: IO[str] | int, buffered: str
+) -> int:
+    """Run hgx as a process of its own and return its exit status.
+
+    Args:
+        arguments: Words after ``hgx``.
+        home: Its home directory.
+        out: Where its results go.
+        err: Where its messages go.
+        buffered: Empty where Python may keep output back until there is more of it.
+    """
+    environment = os.environ | {"HGX_HOME": str(home), "PYTHONUNBUFFERED": buffered}
+    command = [sys.executable, "-m", "hgx", *arguments]
+    return subprocess.run(command, env=environment, stdout=out, stderr=err, check=False).returncode
+
+
+def closed(*arguments: str, home: Path, number: int) -> subprocess.CompletedProcess[str]:
+    """Run hgx with one of its streams closed from the beginning."""
+    code = (
+        f"import os, sys; os.close({number}); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'hgx', *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    environment = os.environ | {"HGX_HOME": str(home)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@needs_full
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("arguments", OUTPUTS, ids=" ".join)
+def test_output_that_cannot_be_written(
+    arguments: tuple[str, ...], buffered: str, tmp_path: Path
+) -> None:
+    """Where results cannot be written that is one sentence, with the code of storage."""
+    said = tmp_path / "said"
+    with FULL.open("w") as full, said.open("w") as err:
+        assert started(arguments, tmp_path, full, err, buffered) == errors.StorageError.exit_code
+    assert said.read_text().splitlines() == [f"hgx: error: {NO_ROOM}"]
+
+
+@needs_full
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_messages_that_cannot_be_written(buffered: str, tmp_path: Path) -> None:
+    """Where not even messages can be written the exit code still tells the error."""
+    with FULL.open("w") as full:
+        status = started(("plan", "gone.gguf"), tmp_path, subprocess.DEVNULL, full, buffered)
+        assert status == errors.ModelError.exit_code
+        assert started(LOOK, tmp_path, full, full, buffered) == errors.StorageError.exit_code
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("arguments", OUTPUTS, ids=" ".join)
+def test_a_reader_that_is_gone(arguments: tuple[str, ...], buffered: str, tmp_path: Path) -> None:
+    """Where nobody reads the results any more it ends quietly, with status 1."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    said = tmp_path / "said"
+    with os.fdopen(writer, "w") as pipe, said.open("w") as err:
+        assert started(arguments, tmp_path, pipe, err, buffered) == 1
+    assert said.read_text() == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows gives every process its streams")
+@pytest.mark.parametrize("arguments", OUTPUTS, ids=" ".join)
+def test_no_place_for_results(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """With stdout closed it does its work and says nothing."""
+    done = closed(*arguments, home=tmp_path, number=1)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows gives every process its streams")
+def test_no_place_for_messages(tmp_path: Path) -> None:
+    """With stderr closed the results still come."""
+    done = closed("discover", "--local", "--no-measure", "--json", home=tmp_path, number=2)
+    assert done.returncode == 0
+    assert '"devices"' in done.stdout
+
+
+def test_other_failures_of_the_system_are_not_the_outputs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A failure that names a file, or that is none of writing, is not blamed on the output."""
+
+    def fail(*_: object) -> None:
+        (tmp_path / "gone").read_bytes()
+
+    monkeypatch.setattr("hgx.flows.inputs.find_registry", fail)
+    with pytest.raises(FileNotFoundError):
+        main.run(["plan", "m.gguf"])

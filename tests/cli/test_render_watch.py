@@ -71,6 +71,37 @@ def test_unknown_is_not_zero(capsys: pytest.CaptureFixture[str]) -> None:
         assert words in cold
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_no_width_cuts_a_reading(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In any window every reading is whole, and every id is there."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = text_of(capsys, HOT, COLD._replace(device="phone/npu:0"))
+    assert max(map(len, out.splitlines())) <= width
+    assert "…" not in out
+    for words in ("100%", "12 GiB / 16 GiB", "88 / 90 °C", "~250.4 / 300 W", "1.98 GHz", "0 °C"):
+        assert words in out
+    for words in ("THROTTLED", "tower/cuda:0", "phone/npu:0", "not paired"):
+        assert words in out
+
+
+def test_a_usual_window_holds_a_line_per_device(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In 80 columns all readings of a device stand beside each other."""
+    monkeypatch.setenv("COLUMNS", "80")
+    (line,) = (line for line in text_of(capsys, HOT).splitlines() if "100%" in line)
+    for words in ("tower/cuda:0", "12 GiB / 16 GiB", "88 / 90 °C", "~250.4 / 300 W", "1.98 GHz"):
+        assert words in line
+
+
+def test_impossible_memory_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where more is free than there is, nothing is known of the memory that is used."""
+    liar = Row("a/cpu:0", None, Reading(memory_total_bytes=GIB, memory_free_bytes=2 * GIB))
+    assert text_of(capsys, liar).splitlines()[1].split() == ["a/cpu:0", *"------"]
+
+
 @pytest.mark.parametrize(
     ("battery", "shown"),
     [

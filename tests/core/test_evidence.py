@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hgx.core.evidence import BANDWIDTH, COMPUTE, evidence_entries, lowest_rank, measured, rank_of
+from hgx.core.evidence import (
+    BANDWIDTH,
+    COMPUTE,
+    evidence_entries,
+    lowest_rank,
+    measured,
+    noisy,
+    rank_of,
+)
 from hgx.core.registry import Device
 
 if TYPE_CHECKING:
@@ -48,3 +56,13 @@ def test_evidence_is_read_as_people_write_it(
     assert lowest_rank(one) == (compute or bandwidth)
     assert measured(one) == ((bandwidth, compute) == ("driver", "driver"))
     assert evidence_entries(one) == (evidence if isinstance(evidence, dict) else {})
+
+
+def test_what_is_noisy_is_not_measured() -> None:
+    """A rate that was measured while something spoilt it cannot be relied on."""
+    clean: JsonValue = {"rank": "driver"}
+    spoilt: JsonValue = {"rank": "driver", "noisy": True}
+    one = device({BANDWIDTH: clean, COMPUTE: spoilt})
+    assert [noisy(one, field) for field in (BANDWIDTH, COMPUTE)] == [False, True]
+    assert not measured(one)
+    assert measured(device({BANDWIDTH: clean, COMPUTE: clean}))

@@ -12,6 +12,9 @@ from hgx.drivers.base import Buffer, DeviceError, Driver, Measures, OutOfDeviceM
 
 Against = Literal["hardware", "CPU runtime", "recordings", "stand-in"]
 
+ONE_DEVICE = "there is only one device here"
+NOT_MEASURING = "this driver does not measure"
+
 _CONTENT = bytes(range(256)) * 16
 _MIB = 1024**2
 
@@ -101,6 +104,36 @@ class DriverContract:
         assert driver.copy_from_device(buffer) == _CONTENT
         assert driver.copy_from_device(buffer, 16, 32) == _CONTENT[32:48]
 
+    @pytest.mark.parametrize(("size", "offset"), [(None, 0), (16, 0), (16, 32), (None, 32), (0, 0)])
+    def test_content_comes_back_into_memory_of_the_host(
+        self, size: int | None, offset: int
+    ) -> None:
+        """A copy fills the beginning of the host's memory, leaves its rest, and returns nothing."""
+        driver = self.start()
+        buffer = driver.allocate(0, len(_CONTENT))
+        driver.copy_to_device(_CONTENT, buffer)
+        expected = _CONTENT[offset:] if size is None else _CONTENT[offset : offset + size]
+        rest = b"?" * (len(_CONTENT) - len(expected) + 8)
+        target = bytearray(b"?" * (len(_CONTENT) + 8))
+        for into in (target, memoryview(target)):
+            target[:] = b"?" * len(target)
+            assert driver.copy_from_device(buffer, size, offset, into=into) == b""
+            assert target == expected + rest
+
+    def test_memory_of_the_host_that_does_not_do(self) -> None:
+        """Memory of the host that is too small or cannot be written is refused, and unchanged."""
+        driver = self.start()
+        buffer = driver.allocate(0, 8)
+        driver.copy_to_device(b"12345678", buffer)
+        small = bytearray(b"abcdefg")
+        scattered = memoryview(bytearray(32))[::2]
+        for into in (small, memoryview(b"abcdefgh"), scattered):
+            with pytest.raises(DeviceError):
+                driver.copy_from_device(buffer, into=into)
+        with pytest.raises(DeviceError):
+            driver.copy_from_device(buffer, 4, into=memoryview(small)[:3])
+        assert small == b"abcdefg"
+
     # Every driver's class runs this one function, which is what that check warns of.
     @settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow])
     @given(st.binary(min_size=1, max_size=64), st.data())
@@ -171,7 +204,7 @@ class DriverContract:
         driver = self.start()
         devices = driver.list_devices()
         if len(devices) < 2:
-            pytest.skip("there is only one device here")
+            pytest.skip(ONE_DEVICE)
         source, target = driver.allocate(0, 4), driver.allocate(1, 4)
         driver.copy_to_device(b"abcd", source)
         driver.copy_device_to_device(source, target)
@@ -211,7 +244,7 @@ class DriverContract:
         """Make the driver and initialize it; skip the test where it cannot measure."""
         driver = self.start()
         if not isinstance(driver, Measures):
-            pytest.skip("this driver does not measure")
+            pytest.skip(NOT_MEASURING)
         return driver
 
     def test_reading(self) -> None:

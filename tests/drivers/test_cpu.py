@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import psutil
 import pytest
 
 from hgx.drivers import cpu as cpu_driver
@@ -72,6 +73,28 @@ def test_wrong_product_is_not_a_measurement(
         kernel.run()
         with pytest.raises(DeviceError, match="wrong product"):
             kernel.check()
+
+
+def test_matrices_are_refused_together(driver: CpuDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three matrices that fit one by one do not fit together, and memory for BLAS is spared."""
+    room = memory.HostMemory(64 * MIB, 64 * MIB)
+    monkeypatch.setattr(memory, "read_memory", always(room))
+    with driver.matmul(0, "float64", 1024) as kernel:  # 24 MiB
+        kernel.run()
+    for side in (1280, 2048):  # 37.5 MiB leaves too little, 96 MiB is too much
+        with (
+            pytest.raises(OutOfDeviceMemory, match="64 MiB of memory left"),
+            driver.matmul(0, "float64", side),
+        ):
+            pass
+
+
+def test_memory_that_was_reserved_is_used(driver: CpuDriver) -> None:
+    """A buffer counts against what is free at once, so that the next one is refused in time."""
+    buffer = driver.allocate(0, 64 * MIB)
+    used_bytes = psutil.Process().memory_info().rss
+    driver.deallocate(buffer)
+    assert used_bytes - psutil.Process().memory_info().rss > 60 * MIB
 
 
 def test_memory_that_the_system_does_not_give(

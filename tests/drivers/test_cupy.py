@@ -133,6 +133,21 @@ def test_large_matrices_pass_in_parts(driver: CudaDriver, monkeypatch: pytest.Mo
         kernel.check()
 
 
+@pytest.mark.parametrize("side", [1, 127, 128, 381, 400])
+def test_matrices_are_filled_to_the_end(driver: CudaDriver, cupy: RecordedCupy, side: int) -> None:
+    """The card repeats the rows that the host made, up to the last one."""
+    with driver.matmul(0, "float32", side) as kernel:
+        matrices = [
+            held.view(np.float32).reshape(side, side)
+            for _, held in cupy.cuda.runtime.memory.values()
+        ]
+        for factor in matrices[:2]:
+            assert (factor == factor[np.arange(side) % 127]).all()
+            assert len(np.unique(factor[:127])) > 0.99 * factor[:127].size
+        kernel.run()
+        kernel.check()
+
+
 def test_work_that_is_none(driver: CudaDriver) -> None:
     """Less than a number is not read, and no matrix is not multiplied."""
     for context in (driver.read_bandwidth(0, 7), driver.matmul(0, "float32", 0)):

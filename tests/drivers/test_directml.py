@@ -16,6 +16,7 @@ from hgx.drivers._dxgi import Adapter
 from hgx.drivers.base import DeviceError, Driver, OutOfDeviceMemory
 from hgx.drivers.directml import DirectMlDriver
 from hgx.errors import Unavailable
+from hgx.sensors import memory
 from hgx.units import GIB, MIB
 from tests.drivers.contract import DriverContract
 from tests.sensors.doubles import always
@@ -159,6 +160,28 @@ def test_memory_runs_out(driver: DirectMlDriver) -> None:
         small.allocate(0, 41)
     small.deallocate(buffer)
     small.allocate(0, 41)
+
+
+@pytest.mark.parametrize(("unified", "refused"), [(False, False), (None, True), (True, True)])
+def test_memory_of_the_host_runs_out(
+    monkeypatch: pytest.MonkeyPatch, *, unified: bool | None, refused: bool
+) -> None:
+    """What is made on the host needs room there, twice that where the adapter shares it."""
+    monkeypatch.setattr(memory, "read_memory", always(memory.HostMemory(GIB, 5 * MIB)))
+    driver = made(Adapter(0, "card", GIB, GIB, unified_memory=unified))
+    driver.initialize()
+    driver.allocate(0, 2 * MIB)
+    for ask in (
+        lambda: driver.read_bandwidth(0, 3 * MIB),
+        lambda: driver.matmul(0, "float32", 512),  # 3 MiB on each side
+    ):
+        if refused:
+            with pytest.raises(OutOfDeviceMemory, match="this machine has 5 MiB"), ask():
+                pass
+        else:
+            with ask() as kernel:
+                kernel.run()
+                kernel.check()
 
 
 @pytest.mark.parametrize("sizes", [(8, 8), (8, 12)])

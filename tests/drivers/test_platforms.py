@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
+
 from hgx.drivers import backends
-from tests.drivers.platforms import BEGIN, PAGE, Row, load, merged, page_with, table
+from tests.drivers import platforms
+from tests.drivers.contract import NOT_MEASURING, ONE_DEVICE, DriverContract
+from tests.drivers.platforms import BEGIN, PAGE, Outcomes, Row, load, merged, page_with, table
+from tests.sensors.doubles import always
 
 ROW = Row("cpu", "", "Linux x86_64", "hardware", "numpy 2", "2026-01-02")
 
@@ -26,6 +33,42 @@ def test_a_new_run_replaces_the_old_one_of_its_kind() -> None:
     """Rows of other machines and of other evidence stay."""
     newer, mac = ROW._replace(date="2026-02-03"), ROW._replace(system="Darwin arm64")
     assert merged([ROW, mac], [newer]) == (mac, newer)
+
+
+def test_tests_that_could_not_be_collected_record_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pytest does not get to the tests, the run fails instead of keeping old rows."""
+    monkeypatch.setattr(pytest, "main", always(pytest.ExitCode.INTERRUPTED))
+    with pytest.raises(SystemExit) as caught:
+        platforms.run()
+    assert caught.value.code == pytest.ExitCode.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "whole"),
+    [
+        ("passed", None, True),
+        ("failed", None, False),
+        ("skipped", ONE_DEVICE, True),
+        ("skipped", NOT_MEASURING, True),
+        ("skipped", "the runtime is not there", False),
+    ],
+)
+def test_a_class_counts_as_a_whole(
+    outcome: Literal["passed", "failed", "skipped"], reason: str | None, *, whole: bool
+) -> None:
+    """A driver is on record only where no test of its class failed or was skipped for its lack."""
+    outcomes = Outcomes()
+    outcomes.classes["a"] = DriverContract
+    outcomes.tests["a"] = {"one", "two"}
+    told: dict[str, tuple[Literal["passed", "failed", "skipped"], str | None]] = {
+        "one": ("passed", None),
+        "two": (outcome, reason),
+    }
+    for test, (what, why) in told.items():
+        longrepr = None if why is None else ("file", 1, f"Skipped: {why}")
+        report = pytest.TestReport(f"a::{test}", ("", 0, ""), {}, what, longrepr, "call")
+        outcomes.pytest_runtest_logreport(report)
+    assert bool(outcomes.whole()) == whole
 
 
 def test_the_table_names_parts() -> None:

@@ -12,6 +12,8 @@ from hgx.drivers import _cupy, rocm
 from hgx.drivers.base import DeviceInfo
 from hgx.drivers.rocm import RocmDriver
 from hgx.errors import Unavailable
+from hgx.sensors.amdgpu import amd_cards
+from hgx.sensors.source import Machine
 from hgx.units import MIB
 from tests.drivers.contract import DriverContract
 from tests.drivers.recorded_cupy import RecordedCupy, load
@@ -101,6 +103,27 @@ def test_cards_are_described(tmp_path: Path) -> None:
             cache_bytes=128 * MIB,
         ),
     )
+
+
+def test_identities_are_those_of_the_sensors(tmp_path: Path) -> None:
+    """The driver and the sensors call a card the same, also where ROCm hides another before it."""
+    recording = load("amd_two_cards")
+    write_files(tmp_path, recording["files"])
+    for number, place in enumerate(sorted((tmp_path / "sys/bus/pci/devices").iterdir())):
+        write_files(place, {"vendor": "0x1002", "uevent": f"PCI_SLOT_NAME={place.name}"})
+        card = tmp_path / f"sys/class/drm/card{number}"
+        card.mkdir(parents=True)
+        (card / "device").symlink_to(place)
+    sensed = {card.uuid: card for card in amd_cards(Machine(tmp_path, "Linux"))}
+    hidden = RocmDriver(
+        RecordedCupy(changed("amd_two_cards", devices=recording["devices"][1:])), root=tmp_path
+    )
+    hidden.initialize()
+    (device,) = hidden.list_devices()
+    assert sensed[device.uuid].pci_address == recording["devices"][1]["pci_bus_id"].lower()
+    assert (sensed[device.uuid].index, device.index) == (1, 0)
+    assert hidden.temperature(0) == 0  # the second card's
+    assert [device.uuid for device in ready(tmp_path).list_devices()] == list(sensed)
 
 
 def test_readings_are_the_cards(tmp_path: Path) -> None:

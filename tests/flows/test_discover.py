@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hgx.core.benchmark import Benchmark
-from hgx.core.registry import Device, Registry
+from hgx.core.evidence import lowest_rank
+from hgx.core.registry import Device, Node, Registry
 from hgx.errors import RegistryError, Unavailable
 from hgx.flows.discover import Discovery, discover
 from hgx.flows.local import find_local
+from hgx.flows.peer_merge import FoundPeer, FoundPeers
 from hgx.flows.probe import Missing, Probe, Quick, Seen
 from hgx.flows.sight import Machine, Sight
 from hgx.sensors.amdgpu import AmdCard
@@ -84,6 +86,8 @@ def sight(
     probes: Mapping[str, Probe | Unavailable],
     survey: Survey = NO_CARDS,
     amd: tuple[AmdCard, ...] = (),
+    *,
+    nvidia: bool | None = None,
 ) -> Sight:
     """Look at a machine with these backends; one that is an ``Unavailable`` is absent."""
 
@@ -99,6 +103,7 @@ def sight(
         },
         probe=ask,
         survey=lambda: survey,
+        has_nvidia=lambda: nvidia,
         amd=lambda: amd,
         memory=lambda: MEMORY,
         machine=lambda: Machine(name="Box", os="linux", arch="z80"),
@@ -199,7 +204,7 @@ def test_a_device_that_could_not_be_measured(find: Find) -> None:
         return Quick(problem="it burnt")
 
     found = find(measure=burn)
-    assert found.unmeasured == ("box/cpu:0 was not measured: it burnt",)
+    assert found.notes == ("box/cpu:0 was not measured: it burnt",)
     assert '"default"' in json.dumps(by_id(found)["box/cpu:0"].evidence)
 
 
@@ -214,6 +219,16 @@ def test_what_is_missing_is_told(find: Find) -> None:
         "no toaster: plug it in",
     ]
     assert found.local.absent == (never,)
+
+
+@pytest.mark.parametrize(("nvidia", "told"), [(None, True), (True, True), (False, False)])
+def test_a_driver_that_nobody_needs(*, nvidia: bool | None, told: bool) -> None:
+    """Where no card of NVIDIA's is plugged in, its driver is not missed; else it may be."""
+    local = find_local("box", sight({}, nvidia=nvidia), NOON)
+    assert (local.missing == NO_CARDS.missing) == told
+    assert (local.absent == NO_CARDS.missing) != told
+    failed = Survey(missing=NO_CARDS.missing, sure=False)
+    assert find_local("box", sight({}, failed, nvidia=nvidia), NOON).missing == failed.missing
 
 
 def test_all_are_asked_at_the_same_time() -> None:
@@ -351,6 +366,38 @@ def test_engine_measurement_stays(find: Find, tmp_path: Path) -> None:
     assert after["mine"] == [1]
 
 
+def test_one_rank_for_all_rates_stays(find: Find, tmp_path: Path) -> None:
+    """Evidence that is one rank for the whole device counts for each rate."""
+    find(measure=None)
+    edit(tmp_path, compute_flops_per_s=7e12, memory_bandwidth_bytes_per_s=3e9, evidence="engine")
+    (device,) = find(measure=fail_to_measure).registry.devices
+    assert (device.compute_flops_per_s, device.memory_bandwidth_bytes_per_s) == (7e12, 3e9)
+    assert lowest_rank(device) == "engine"
+
+
+def test_other_benchmarks_stay(find: Find, tmp_path: Path) -> None:
+    """What is measured again in a hurry takes away nothing else that was measured."""
+    find()
+    document = json.loads((tmp_path / "registry.json").read_text())
+    benchmarks = document["devices"][0]["benchmarks"]
+    benchmarks["host_to_device"] = benchmarks["read"] | {"name": "host_to_device"}
+    edit(tmp_path, benchmarks=benchmarks, evidence={})
+    (device,) = find().registry.devices
+    assert set(device.benchmarks) == {"read", "matmul_float32", "host_to_device"}
+
+
+def test_what_was_noisy_is_measured_again(find: Find) -> None:
+    """A look that other programs spoilt counts only until there is a better one."""
+
+    def spoilt(*_: object) -> Quick:
+        read, product = toasting().benchmarks
+        return Quick(benchmarks=(read.model_copy(update={"noisy": True, "median": 1e9}), product))
+
+    assert by_id(find(measure=spoilt))["box/cpu:0"].memory_bandwidth_bytes_per_s == 1e9
+    assert by_id(find())["box/cpu:0"].memory_bandwidth_bytes_per_s == 12.35e9
+    assert by_id(find(measure=fail_to_measure))
+
+
 @pytest.mark.parametrize("evidence", [None, "a datasheet", {"compute_flops_per_s": 3}, {}])
 def test_figures_by_hand(find: Find, tmp_path: Path, evidence: object) -> None:
     """A figure written by hand counts as a vendor's: above a default, below a measurement."""
@@ -422,6 +469,29 @@ def test_a_registry_of_the_first_release(find: Find, tmp_path: Path) -> None:
     found = by_id(find(survey, cpu=toaster(name="A processor"), measure=fail_to_measure))
     assert found["box/cpu:0"].memory_bandwidth_bytes_per_s == 16_780_000_000.0
     assert found["box/cuda:0"].uuid == H200["UUID"]
+
+
+def far(name: str, said: str) -> FoundPeer:
+    """Return a peer that calls itself so."""
+    facts = {"fingerprint": "f" * 64, "paired": False, "seen_at": "noon", "address": "192.0.2.1:1"}
+    node = Node.model_validate({"id": name, **facts})
+    return FoundPeer(node, (), "f" * 64, paired=False, address="192.0.2.1:1", said_id=said)
+
+
+def test_peers_that_are_away_or_renamed(tmp_path: Path) -> None:
+    """A peer that has another name here than there, or that is not there any more, is a note."""
+    (tmp_path / "node.json").write_text('{"id": "box"}')
+
+    def seek(*peers: FoundPeer) -> tuple[str, ...]:
+        found = FoundPeers(peers, (), {})
+        look = sight({"cpu": toaster()})
+        return discover(Home(tmp_path), sight=look, measure=None, seek=lambda: found).notes
+
+    (renamed,) = seek(far("box-2", "box"))
+    assert renamed.startswith("box-2 (192.0.2.1:1) calls itself box, a name that is taken")
+    (away,) = seek()
+    assert away.startswith("box-2 was not found this time, last seen noon: `hgx discover --diag")
+    assert seek(far("tower", "tower")) == ()
 
 
 def test_another_file(find: Find, tmp_path: Path) -> None:

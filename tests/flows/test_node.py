@@ -9,6 +9,7 @@ import pytest
 
 from hgx.core.reading import Reading
 from hgx.flows.node import NodeDescription
+from hgx.sensors.memory import HostMemory
 from hgx.store.home import Home
 
 if TYPE_CHECKING:
@@ -63,9 +64,48 @@ def test_what_is_private_stays(home: Home) -> None:
         assert secret not in text
 
 
-def test_the_newest_readings_count(home: Home) -> None:
-    """Temperature and free memory are those of now, as far as they are known."""
-    (device,) = told(home, Reading(temperature_c=0.0))["devices"]
-    assert (device["temperature_c"], device["memory_free_bytes"]) == (0.0, 900)
-    (device,) = told(home, Reading(memory_free_bytes=0))["devices"]
-    assert (device["temperature_c"], device["memory_free_bytes"]) == (20.0, 0)
+@pytest.mark.parametrize(
+    ("reading", "momentary"),
+    [
+        (None, {}),
+        (Reading(temperature_c=0.0), {"temperature_c": 0.0}),
+        (Reading(memory_free_bytes=0), {"memory_free_bytes": 0}),
+        (
+            Reading(temperature_c=50.0, memory_free_bytes=1),
+            {"temperature_c": 50.0, "memory_free_bytes": 1},
+        ),
+    ],
+)
+def test_only_readings_of_now_are_told(
+    home: Home, reading: Reading | None, momentary: dict[str, float]
+) -> None:
+    """Temperature and free memory are those of now, or not told at all."""
+    (device,) = told(home, reading)["devices"]
+    fields = ("temperature_c", "memory_free_bytes")
+    assert {field: device[field] for field in fields if field in device} == momentary
+    assert device["memory_total_bytes"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("reading", "free"), [(None, 7), (Reading(), 7), (Reading(memory_free_bytes=0), 0)]
+)
+def test_a_processors_free_memory_is_read_when_asked(
+    home: Home, reading: Reading | None, free: int
+) -> None:
+    """A processor without a reading tells what main memory is free at this moment."""
+    processor = DEVICE | {"id": "box/cpu:0", "backend": "cpu"}
+    registry = {"nodes": [{"id": "box"}], "devices": [processor]}
+    home.registry.write_text(json.dumps(registry))
+    readings = {"cpu:0": reading} if reading else {}
+    found: dict[str, Any] = NodeDescription(home, lambda: readings, lambda: HostMemory(1000, 7))(
+        "box"
+    )
+    (device,) = found["devices"]
+    assert device["memory_free_bytes"] == free
+
+
+def test_this_machines_memory(home: Home) -> None:
+    """Without other sources it is this machine's memory that is told."""
+    processor = DEVICE | {"id": "box/cpu:0", "backend": "cpu", "memory_free_bytes": 1}
+    home.registry.write_text(json.dumps({"nodes": [{"id": "box"}], "devices": [processor]}))
+    assert told(home)["devices"][0]["memory_free_bytes"] > 1000

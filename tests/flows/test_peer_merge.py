@@ -160,3 +160,21 @@ def test_merging_laws(nodes: list[Node], peers: list[FoundPeer]) -> None:
         if known.id == "mine" or known.fingerprint is None:
             assert known in new.nodes
     assert merge_peers(new, found, "mine") == new
+
+
+def test_strangers_stay_where_nobody_listened() -> None:
+    """Who was not looked for is not gone."""
+    old = Registry(nodes=(node("a", fingerprint=ONE, paired=False),), devices=(device("a"),))
+    assert merge_peers(old, FoundPeers((), (), {}, listened=False), "mine") == old
+    assert merge_peers(old, FoundPeers((), (), {}), "mine").nodes == ()
+
+
+def test_trust_that_was_withdrawn() -> None:
+    """A peer that is not trusted any more is not paired any more, also while it is away."""
+    nodes = (node("a", fingerprint=ONE, paired=True), node("b", fingerprint=TWO, paired=False))
+    old = Registry(nodes=nodes, devices=(device("a", paired=True), device("b", paired=False)))
+    found = FoundPeers((), (), {}, listened=False, trusted=frozenset({TWO}))
+    new = merge_peers(old, found, "mine")
+    assert new.unpaired == {"a"}
+    assert [one.paired for one in new.devices] == [False, True]
+    assert merge_peers(old, found._replace(listened=True), "mine").unpaired == frozenset()

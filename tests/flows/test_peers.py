@@ -208,7 +208,7 @@ def test_own_announcement(tmp_path: Path, home: Path, monkeypatch: pytest.Monkey
         heard(monkeypatch, advert(port, own), advert(port, "ab" * 32))
         named = [f"127.0.0.1:{port}"]
         found = find_peers(Home(tmp_path), peers=named, own_fingerprint=own, wait_s=0)
-    assert found == FoundPeers((), (), {"name": 2})
+    assert found == FoundPeers((), (), {"name": 2}, trusted=frozenset())
 
 
 def test_address_of_somebody_else(

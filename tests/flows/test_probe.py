@@ -49,7 +49,7 @@ def test_a_device_that_is_not_there_is_not_measured() -> None:
         ("raise SystemExit(3)", "looking for devices ended with status 3"),
         ("raise SystemExit('no card')", "ended with status 1, saying 'no card'"),
         ("print('hello')", "gave no usable answer"),
-        ("print('{}'); print('{}')", "gave no usable answer"),
+        ("print('{}', end='')", "gave no usable answer"),
         ("", "gave no usable answer"),
         ("import time; time.sleep(60)", "did not answer in 0.5 s"),
     ],
@@ -63,6 +63,14 @@ def test_a_library_that_fails(code: str, reason: str) -> None:
     assert found.missing.reason.startswith("toaster: ")
     assert reason in found.missing.reason
     assert "toaster" in found.missing.remedy
+
+
+@pytest.mark.parametrize("end", ["os.abort()", "time.sleep(60)", "raise SystemExit(3)"])
+def test_a_library_that_fails_after_its_answer(end: str) -> None:
+    """What was answered counts, however the process ends after that, or if it does not."""
+    answer = Probe(devices=(Seen(index=0, name="Toaster", memory_total_bytes=1000),))
+    code = f"import os, time; print({answer.model_dump_json()!r}, flush=True); {end}"
+    assert probe("toaster", command=python(code)) == answer
 
 
 def test_a_program_that_is_not_there() -> None:

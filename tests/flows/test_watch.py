@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hgx.core.reading import Battery, Reading
 from hgx.core.registry import Device, Node, Registry
+from hgx.errors import HgxError, PeerError, StorageError
 from hgx.flows import watch
 from hgx.flows.discover import Discovery
 from hgx.flows.local import Local
 from hgx.flows.peer_merge import FoundPeer, FoundPeers
+from hgx.flows.peers import find_peers
 from hgx.flows.watch import Snapshot, snapshots
 from hgx.node import readings
 from hgx.store.home import Home
@@ -20,7 +25,6 @@ from tests.sensors.doubles import always
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Seek = Callable[[], FoundPeers] | None
 
@@ -86,13 +90,93 @@ def test_peers(home: Home, *, paired: bool, note: str) -> None:
     assert snapshot.notes == ("gone does not answer",)
 
 
-def test_a_problem_of_looking_for_peers_is_told(home: Home) -> None:
-    """What goes wrong while looking for peers is a note, and the rest goes on."""
+def far_away(**facts: float | str) -> FoundPeers:
+    """Return one peer with one device."""
+    far = device("far/cpu:0", **facts)
+    peer = FoundPeer(Node(id="far"), (far,), "f" * 64, True, "192.0.2.1:9474", "far")
+    return FoundPeers((peer,), (), {})
 
-    def seek() -> FoundPeers:
-        msg = "the network burnt down"
-        raise watch.HgxError(msg)
 
-    snapshot = first(home, lambda now: now.notes != (), seek)
-    assert snapshot.notes == ("the network burnt down",)
+def test_with_a_count_the_first_snapshot_has_the_peers(home: Home) -> None:
+    """Who takes one snapshot only gets the peers in it."""
+    (snapshot,) = snapshots(home, 0.001, 1, far_away)
+    assert snapshot.rows[-1].device == "far/cpu:0"
+
+
+@pytest.mark.parametrize(
+    ("free", "shown"), [(0, 0), (1000, 1000), (1001, None)], ids=["none", "all", "too much"]
+)
+def test_a_peers_free_memory(home: Home, free: int, shown: int | None) -> None:
+    """A peer that claims more free memory than it has tells nothing of it."""
+    (snapshot,) = snapshots(home, 0.001, 1, lambda: far_away(memory_free_bytes=free))
+    assert snapshot.rows[-1].reading.memory_free_bytes == shown
+
+
+def test_no_free_memory_is_a_reading(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is free now, what was free at discovery does not count."""
+    full = Reading(temperature_c=1.0, memory_free_bytes=0)
+    monkeypatch.setattr(readings, "samplers", always({"card": lambda: {"cuda:0": full}}))
+    card = first(home, lambda now: now.rows[0].reading.temperature_c == 1.0).rows[0]
+    assert (card.reading.memory_total_bytes, card.reading.memory_free_bytes) == (1000, 0)
+
+
+@pytest.mark.parametrize("count", [1, None])
+@pytest.mark.parametrize(
+    ("named", "error"),
+    [
+        ({"peers": ("bad!",)}, PeerError),
+        ({"peers_file": Path("/nonexist")}, StorageError),
+    ],
+    ids=["address", "file"],
+)
+def test_wrong_addresses_are_errors(
+    home: Home, named: dict[str, Any], error: type[Exception], count: int | None
+) -> None:
+    """What is wrong with the peers that were named ends it, as it does without watching."""
+    seek = partial(find_peers, home, multicast=False, **named)
+    with pytest.raises(error):
+        list(islice(snapshots(home, 0.01, count, seek), 3000))
+
+
+class Rounds:
+    """Looks for peers: each round has its own outcome, and the last one's stays."""
+
+    def __init__(self, *outcomes: FoundPeers | Exception) -> None:
+        self._outcomes = list(outcomes)
+
+    def __call__(self) -> FoundPeers:
+        """Return or raise what comes next."""
+        outcome = self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (HgxError("the network burnt down"), "the network burnt down"),
+        (KeyError("x"), "looking for other nodes failed, as hgx did not foresee: KeyError('x')"),
+    ],
+    ids=["foreseen", "unforeseen"],
+)
+def test_a_later_problem_of_looking_for_peers_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch, problem: Exception, told: str
+) -> None:
+    """What goes wrong in a later round is a note until it is over, and the rest goes on."""
+    monkeypatch.setattr(watch, "PEERS_EVERY_S", 0.01)
+    problems = [problem] * 20  # so many that a snapshot is taken between two of them
+    seek = Rounds(far_away(), *problems, FoundPeers((), (), {}))
+    taken = snapshots(home, 0.001, 3000, seek)
+    snapshot = next(snapshot for snapshot in taken if snapshot.notes != ())
+    assert snapshot.notes == (told,)
+    assert [row.device for row in snapshot.rows] == ["box/cuda:0", "box/toast:0", "far/cpu:0"]
+    after = next(snapshot for snapshot in taken if snapshot.notes == ())
+    assert len(after.rows) == 2
+
+
+def test_an_unforeseen_problem_at_first(home: Home) -> None:
+    """A mistake of hgx while looking for peers does not keep this machine from being shown."""
+    (snapshot,) = snapshots(home, 0.001, 1, Rounds(ValueError("oops")))
+    assert "ValueError('oops')" in snapshot.notes[0]
     assert len(snapshot.rows) == 2

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hgx._version import __version__
+from hgx.core.evidence import RATES
+from hgx.core.registry import Registry
 from hgx.errors import PeerError, PeerFault
 from hgx.net import peer
 from hgx.net.identity import own_identity
@@ -81,10 +83,72 @@ def test_what_this_version_does_not_know(home: Path) -> None:
 
 def test_texts_are_tidied(home: Path) -> None:
     """Control characters appear as escapes, and long texts are cut, wherever they are."""
-    evidence = {"a\x07": ["\x1b[31m" + "x" * 1000]}
-    said = ask(home, with_device(name="\x1b[2Jred\u202e", evidence=evidence))
+    good = with_device(name="\x1b[2Jred\u202e")
+    said = ask(home, good | {"node": {"id": "tower", "name": "\x1b[31m" + "x" * 1000}})
     assert said.devices[0].name == "\\x1b[2Jred\\u202e"
-    assert said.devices[0].evidence == {"a\\x07": [("\\x1b[31m" + "x" * 1000)[:253]]}
+    assert said.node.name == ("\\x1b[31m" + "x" * 1000)[:128]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "kept"),
+    [
+        (None, {}),
+        ("driver", {name: {"rank": "driver"} for name in RATES}),
+        ("best", {}),
+        ({RATES[0]: "vendor", RATES[1]: {"rank": ["driver"]}}, {RATES[0]: {"rank": "vendor"}}),
+        (
+            {
+                RATES[0]: {"rank": "driver", "measured_at": "2026-01-01", "low": 1, "source": "x"},
+                RATES[1]: {"rank": "engine", "measured_at": "9" * 41, "noisy": True},
+                "more": {"rank": "driver"},
+            },
+            {
+                RATES[0]: {"rank": "driver", "measured_at": "2026-01-01"},
+                RATES[1]: {"rank": "engine", "noisy": True},
+            },
+        ),
+    ],
+)
+def test_evidence_of_a_peer(home: Path, evidence: object, kept: object) -> None:
+    """Of a peer's evidence only how well each rate is known stays, and since when."""
+    assert ask(home, with_device(evidence=evidence)).devices[0].evidence == kept
+
+
+def test_what_cannot_be_is_unknown(home: Path) -> None:
+    """More free memory than there is, and values beyond all machines, are null."""
+    good = with_device(memory_free_bytes=9 * 1024**3, temperature_c=1e9)
+    node = {"id": "tower", "ram_total_bytes": 1, "ram_free_bytes": 2, "disk_read_bytes_per_s": 1e18}
+    said = ask(home, good | {"node": node})
+    assert (said.devices[0].memory_free_bytes, said.devices[0].temperature_c) == (None, None)
+    assert (said.node.ram_free_bytes, said.node.disk_read_bytes_per_s) == (None, 1e18)
+
+
+def largest() -> dict[str, Any]:
+    """Return as much as a peer can say, and more than is kept, in the fewest bytes."""
+    # Of every character here the registry makes two escapes of six.
+    text, device = "\U00020000" * 128, document()["devices"][0]
+    evidence: object = {"rank": "driver", "measured_at": "9" * 40, "noisy": True}
+    benchmark = {"name": "read", "samples": [1.0] * 50}
+    devices = [
+        device
+        | {"id": f"{'n' * 63}/{'b' * 32}:{number}", "node": "n" * 63, "backend": "b" * 32}
+        | {"name": text, "evidence": {**dict.fromkeys(RATES, evidence), "more": [[["x"] * 50]]}}
+        | {"benchmarks": {"read": benchmark}, "uuid": "x" * 128, "paired": True}
+        for number in range(peer.MOST_DEVICES)
+    ]
+    node = {"id": "n" * 63, "name": text, "os": text, "arch": text, "benchmarks": {"a": benchmark}}
+    return document(node=node | {"address": "x" * 128, "paired": True}, devices=devices)
+
+
+def test_the_largest_answer(home: Path) -> None:
+    """What is kept of the largest answer is small: some peers cannot fill the registry."""
+    said = ask(home, json.dumps(largest(), ensure_ascii=False).encode())
+    registry = Registry(nodes=(said.node,), devices=said.devices)
+    assert len(said.devices) == peer.MOST_DEVICES
+    assert said.node.benchmarks == said.devices[0].benchmarks == {}
+    assert (said.node.paired, said.devices[0].paired, said.devices[0].uuid) == (None, None, None)
+    written = json.dumps(registry.model_dump(mode="json", exclude_unset=True), indent=2)
+    assert len(written.encode()) < 50 * 1024
 
 
 @pytest.mark.parametrize(
@@ -94,7 +158,7 @@ def test_texts_are_tidied(home: Path) -> None:
         ({"api": 1}, "does not say what it is"),
         (document(api="1"), "does not say what it is"),
         (document(devices={}), "does not say what it is"),
-        (document(devices=document()["devices"] * 65), "more than 64 devices"),
+        (document(devices=document()["devices"] * 17), "more than 16 devices"),
         (document(devices=document()["devices"] * 2), "a device twice"),
         (document(devices=["x"]), "describes itself wrongly"),
         (document(node={"id": "a b"}), "describes itself wrongly, at 'id'"),
@@ -104,14 +168,16 @@ def test_texts_are_tidied(home: Path) -> None:
         (with_device(id="tower/cpu:x"), "a device that is not its own"),
         (with_device(id="tower/cuda:0"), "another backend"),
         (with_device(memory_total_bytes=-1), "describes itself wrongly, at 'memory_total_bytes'"),
+        (with_device(memory_bandwidth_bytes_per_s=1.1e18), "'memory_bandwidth_bytes_per_s'"),
+        (with_device(compute_flops_per_s=1), "'compute_flops_per_s'"),
         (with_device(memory_total_bytes=10**30), "is not JSON"),
         (with_device(evidence=float("nan")), "is not JSON"),
         (json.dumps(with_device()).replace("1e+11", "1e999").replace("100000000000.0", "1e999")
          .encode(), "is not JSON"),
         (b"{", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"[" * 60_000, "is not JSON"),
         (b"[" * 20 + b"]" * 20, "is not JSON"),
-        (b'"' + b"x" * (1 << 20) + b'"', "longer than 1 MiB"),
+        (b'"' + b"x" * (1 << 16) + b'"', "longer than 64 KiB"),
     ],
 )  # fmt: skip
 def test_bad_answers(home: Path, said: object, why: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import os
 import signal
@@ -21,7 +23,7 @@ from hgx.errors import HgxError, PeerError, Unavailable
 from hgx.net import peer, windows
 from hgx.net.identity import client_context, own_identity
 from hgx.net.peer import PeerClient
-from hgx.node import agent, app
+from hgx.node import agent, app, door
 from hgx.node.agent import Running, serve_node
 from hgx.node.listening import listen
 from hgx.store.home import Home
@@ -158,11 +160,117 @@ def test_idle_connections_are_closed(identity: Identity, monkeypatch: pytest.Mon
             assert stream.ask().startswith(b"HTTP/1.1 200")
 
 
+@contextmanager
+def silent(port: int, count: int, source: str = "127.0.0.1") -> Generator[list[socket.socket]]:
+    """Open connections from an address that never begin TLS."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                socket.create_connection(("127.0.0.1", port), 30, source_address=(source, 0))
+            )
+            for _ in range(count)
+        ]
+
+
+def is_closed(connection: socket.socket, *, wait_s: float = 0.0) -> bool:
+    """Tell whether the other side has closed a connection on which it says nothing."""
+    connection.settimeout(wait_s)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+    except (BlockingIOError, TimeoutError):
+        return False
+
+
+def test_very_many_silent_connections(identity: Identity) -> None:
+    """Of hundreds that never begin TLS few stay, and a real peer is answered all the same."""
+    with node(identity) as running, silent(running.port, 300) as opened:
+        assert PeerClient("127.0.0.1", running.port).node().node.id == "tower"
+        left = [one for one in opened if not is_closed(one)]
+        assert len(left) <= door.MOST_OF_ONE_ADDRESS
+        assert PeerClient("127.0.0.1", running.port).node().node.id == "tower"
+
+
+def test_silent_connections_of_many_addresses(identity: Identity) -> None:
+    """However many addresses take part, few connections stay, and a real peer is answered."""
+    with node(identity) as running, ExitStack() as stack:
+        opened = [
+            one
+            for number in range(2, 12)
+            for one in stack.enter_context(silent(running.port, 20, f"127.0.0.{number}"))
+        ]
+        assert PeerClient("127.0.0.1", running.port).node().node.id == "tower"
+        left = [one for one in opened if not is_closed(one)]
+        assert len(left) <= door.MOST_CONNECTIONS
+
+
+def test_silent_connections_are_closed(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that does not begin TLS in time is closed."""
+    monkeypatch.setattr(door, "_HANDSHAKE_S", 0.2)
+    with node(identity) as running, silent(running.port, 3) as opened:
+        assert [is_closed(one, wait_s=30) for one in opened] == [True] * 3
+
+
+def test_connections_end_at_last(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that goes on for longer than any question is closed."""
+    monkeypatch.setattr(door, "_LONGEST_S", 0.2)
+    with node(identity) as running, held(running.port, 1, "127.0.0.1") as streams:
+        assert is_closed(streams[0], wait_s=30)
+
+
+def test_no_place_is_left(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all places are taken by who finished the handshake, one more is turned away."""
+    monkeypatch.setattr(door, "MOST_OF_ONE_ADDRESS", 2)
+    with (
+        node(identity) as running,
+        KeptConnection(running.port) as first,
+        KeptConnection(running.port) as second,
+    ):
+        for stream in (first, second):
+            assert stream.ask().startswith(b"HTTP/1.1 200")
+        with silent(running.port, 1) as opened:
+            assert is_closed(opened[0], wait_s=30)
+        for stream in (first, second):
+            assert stream.ask().startswith(b"HTTP/1.1 200")
+        with KeptConnection(running.port, "127.0.0.2") as other:
+            assert other.ask().startswith(b"HTTP/1.1 200")
+
+
+def test_a_port_that_takes_none_for_a_while(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors of the system on taking a connection, as without files left, end nothing."""
+    monkeypatch.setattr(door, "_RETRY_S", 0.01)
+    errors = [ConnectionAbortedError(), OSError(errno.EMFILE, "Too many open files")]
+    take = asyncio.SelectorEventLoop.sock_accept
+
+    async def failing(loop: asyncio.SelectorEventLoop, opened: socket.socket) -> object:
+        if errors:
+            raise errors.pop()
+        return await take(loop, opened)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_accept", failing)
+    with node(identity) as running:
+        assert PeerClient("127.0.0.1", running.port).node().node.id == "tower"
+    assert errors == []
+
+
+def test_links_are_tested_by_many_handshakes(identity: Identity) -> None:
+    """As many handshakes in a row as a test of a link makes, and its streams, come through."""
+    with node(identity) as running:
+        client = PeerClient("127.0.0.1", running.port)
+        for _ in range(5):
+            assert len(client.tcp_handshakes(51)) == 51
+            with held(running.port, app.MOST_STREAMS - 1, "127.0.0.1"):
+                assert client.upload(1000)
+
+
 class KeptConnection:
     """A connection that is kept between requests."""
 
-    def __init__(self, port: int) -> None:
-        plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        plain = socket.create_connection(("127.0.0.1", port), 30, source_address=(source, 0))
         self._socket = client_context().wrap_socket(plain)
 
     def __enter__(self) -> Self:
@@ -255,8 +363,9 @@ def test_upload_too_late_to_count(identity: Identity, monkeypatch: pytest.Monkey
 
 
 @contextmanager
-def held(port: int, streams: int, source: str) -> Generator[None]:
+def held(port: int, streams: int, source: str) -> Generator[list[socket.socket]]:
     """Hold so many streams of the link from an address, without sending anything."""
+    opened: list[socket.socket] = []
     with ExitStack() as stack:
         for _ in range(streams):
             plain = stack.enter_context(
@@ -268,7 +377,8 @@ def held(port: int, streams: int, source: str) -> Generator[None]:
                 b"Expect: 100-continue\r\n\r\n"
             )
             assert b"100" in stream.recv(100)
-        yield
+            opened.append(stream)
+        yield opened
 
 
 @pytest.mark.parametrize("path", ["/v1/link/down?bytes=1", "/v1/link/up"])

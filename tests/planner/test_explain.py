@@ -106,6 +106,14 @@ def test_what_was_not_measured_is_said(evidence: str | None, said: str) -> None:
     assert ("the rates of" in sentences) == bool(said)
 
 
+def test_what_was_measured_badly_is_said() -> None:
+    """A plan that rests on a rate that scattered says so."""
+    noise = {"compute_flops_per_s": {"rank": "driver", "noisy": True}}
+    used = device("a/cuda:0", bandwidth=1e12).model_copy(update={"evidence": noise})
+    said = "noisy: the rates of a/cuda:0 scattered; hgx bench measures them properly"
+    assert said in why(case(used, device("b/cuda:0")))
+
+
 def test_a_wire_can_be_what_limits_the_best_plan() -> None:
     """Where only a far device has room, its wire is named with its share of a token."""
     far = registry(device("b/cuda:0", bandwidth=1e12), nodes=("a",), links=[link("a", "b", 0.5)])

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from hgx.errors import Unavailable
-from hgx.process.child import lines_of, python_module
+from hgx.process.child import TooLate, lines_of, python_module
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -63,6 +63,65 @@ def test_every_line_is_a_sign_of_life() -> None:
     """Only silence counts as hanging: lines that keep coming are all taken."""
     code = "import time\nfor n in range(6): print(n, flush=True); time.sleep(0.5)"
     assert lines(code, silence_s=2.5) == [f"{n}\n" for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time; time.sleep(60)",
+        "while True: print('news', flush=True)",
+    ],
+)
+def test_a_deadline(code: str) -> None:
+    """At the deadline it is not waited for any longer, whether there are lines or silence."""
+    with (
+        pytest.raises(TooLate, match=r"it took longer than 0\.5 s: mend it"),
+        lines_of(python(code), what="it", silence_s=50, remedy="mend it", deadline_s=0.5) as found,
+    ):
+        for _ in found:
+            pass
+
+
+def test_a_deadline_after_the_last_line() -> None:
+    """One that closed its output is waited for until its deadline, not for a whole silence."""
+    code = "import os, time; os.close(1); time.sleep(60)"
+    with (
+        pytest.raises(Unavailable, match=r"it (did not end|took longer than 1 s): mend it"),
+        lines_of(python(code), what="it", silence_s=50, remedy="mend it", deadline_s=1) as found,
+    ):
+        next(found)
+
+
+def test_a_deadline_counts_from_the_start() -> None:
+    """What was spent before the first line is asked for counts, by the clock that is given."""
+    times = iter([100.0, 103.0])
+    with (
+        pytest.raises(TooLate, match="it took longer than 3 s"),
+        lines_of(
+            python("print('one')"),
+            what="it",
+            silence_s=20,
+            remedy="mend it",
+            deadline_s=3.0,
+            clock=lambda: next(times),
+        ) as found,
+    ):
+        next(found)
+
+
+def test_silence_before_the_deadline() -> None:
+    """Before its deadline it may still hang, and is said to."""
+    with (
+        pytest.raises(Unavailable, match=r"it did not answer in 0\.5 s"),
+        lines_of(
+            python("import time; time.sleep(60)"),
+            what="it",
+            silence_s=0.5,
+            remedy="mend it",
+            deadline_s=90,
+        ) as found,
+    ):
+        next(found)
 
 
 def test_a_child_that_closes_its_output_but_does_not_end() -> None:

@@ -47,10 +47,17 @@ def test_description() -> None:
     )
     assert amd_cards(Told(files)) == (
         AmdCard(
-            *(0, CARD.format(0), "AMD Instinct MI210", "0000:03:00.0", "deadbeef"),
+            *(0, CARD.format(0), "AMD Instinct MI210", "0000:03:00.0", "GPU-deadbeef"),
             *(68702699520, 11251712, 33554432),
         ),
     )
+
+
+@pytest.mark.parametrize("unique", ["", "0", "0000000000000000"])
+def test_cards_without_identity(unique: str) -> None:
+    """A part inside a processor has no identity, or zero, which is none."""
+    (found,) = amd_cards(Told(card(0, "0000:0f:00.0", unique_id=unique)))
+    assert found.uuid is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from hgx.core.reading import Battery
 from hgx.sensors.battery import power_source, read_battery
+from hgx.sensors.windows import BATTERY
 from tests.sensors.doubles import Told
 
 
@@ -106,12 +107,43 @@ def test_phone_that_shows_its_files() -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (None, "mains"),
+        (None, None),
         (Battery(plugged=True), "mains"),
         (Battery(plugged=False), "battery"),
         (Battery(charge=1), None),
     ],
 )
 def test_power_source(found: Battery | None, expected: str | None) -> None:
-    """A machine without a battery is on mains; one that does not tell is unknown."""
+    """A battery tells whether its machine is plugged in; one that does not tell is unknown."""
     assert power_source(found) == expected
+    if found is not None:
+        assert power_source(found, Told(supplies(AC=MAINS))) == expected
+
+
+PMSET = "pmset -g batt"
+WINDOWS = " ".join(BATTERY)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (Told(), None),
+        (Told({"sys/class/power_supply": ""}), "mains"),  # the directory, with nothing in it
+        (Told(supplies(AC=MAINS)), "mains"),
+        (Told(supplies(mouse=battery(scope="Device"))), "mains"),
+        (Told(supplies(AC=MAINS, slot=battery(present="0"))), "mains"),
+        (Told(supplies(AC=MAINS, BAT0={"status": "Full"})), None),  # its type is hidden
+        (Told(system="Android"), None),
+        (Told(supplies(USB=MAINS), system="Android"), None),
+        (Told(system="Darwin"), None),
+        (Told(commands={PMSET: "Now drawing from 'AC Power'\n"}, system="Darwin"), "mains"),
+        (Told(commands={PMSET: "Now drawing from 'UPS Power'\n"}, system="Darwin"), None),
+        (Told(system="Windows"), None),
+        (Told(commands={WINDOWS: "{}"}, system="Windows"), None),
+        (Told(commands={WINDOWS: '{"battery":[],"status":[]}'}, system="Windows"), "mains"),
+    ],
+)
+def test_no_battery_is_not_silence(source: Told, expected: str | None) -> None:
+    """A machine is on mains where it says that it has no battery, not where nothing tells."""
+    assert read_battery(source) is None
+    assert power_source(None, source) == expected

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hgx.sensors.card import survey_to_json
 from hgx.sensors.nvml import Card, Survey, read_cards
-from hgx.sensors.nvml_probe import describe_cards, probe_cards
-from tests.sensors.doubles import H200, FakeNvml, Told
+from hgx.sensors.nvml_probe import describe_cards, has_nvidia, probe_cards
+from hgx.sensors.source import Machine
+from tests.sensors.doubles import H200, FakeNvml, Told, write_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -78,3 +83,18 @@ def test_recorded() -> None:
     assert describe_cards(Told(answers=answers, system="Darwin")) == Survey()
     assert describe_cards(Told(answers={"nvml": 5})) == Survey()
     assert describe_cards(Told()) == Survey()
+
+
+@pytest.mark.parametrize(
+    ("vendors", "expected"),
+    [(("0x8086", "0x10de"), True), (("0x8086",), False), ((), None)],
+)
+def test_whether_a_card_is_plugged_in(
+    tmp_path: Path, vendors: tuple[str, ...], *, expected: bool | None
+) -> None:
+    """The PCI bus tells whether there is a card, driver or not; a system without one does not."""
+    write_files(
+        tmp_path,
+        {f"sys/bus/pci/devices/0000:0{n}:00.0/vendor": text for n, text in enumerate(vendors)},
+    )
+    assert has_nvidia(Machine(tmp_path)) is expected

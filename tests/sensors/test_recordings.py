@@ -73,7 +73,7 @@ def test_readings(name: str) -> None:
         device: expected_reading(fields) for device, fields in wanted["devices"].items()
     }
     assert found.battery == (wanted["battery"] and Battery(**wanted["battery"]))
-    assert power_source(found.battery) == wanted["power_source"]
+    assert power_source(found.battery, Replay(RECORDINGS / name)) == wanted["power_source"]
     assert [reason.reason for reason in found.missing] == wanted["missing"]
 
 

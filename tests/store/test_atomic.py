@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hgx.errors import StorageError
-from hgx.store.atomic import shown_path, write_atomically
+from hgx.store.atomic import is_there, shown_path, write_atomically
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -101,3 +101,12 @@ def test_odd_names_stay_on_one_line() -> None:
     """A path with a line end in it is shown escaped."""
     assert shown_path(Path("a\nb")) == r"'a\nb'"
     assert shown_path(Path("büro")) == "büro"
+
+
+def test_whether_something_is_there(tmp_path: Path) -> None:
+    """A path that cannot be looked at is an error, and not the same as one that leads nowhere."""
+    assert is_there(tmp_path)
+    assert not is_there(tmp_path / "missing" / "file")
+    for impossible in ("a" * 300, "null\0"):
+        with pytest.raises(StorageError, match="could not look at"):
+            is_there(tmp_path / impossible)

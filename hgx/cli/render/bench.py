@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hgx.bench import events
-from hgx.bench.compare import CONFIDENCE, SMALLEST_REAL
+from hgx.bench.compare import SMALLEST_REAL
 from hgx.bench.stats import summarise
 from hgx.cli.render.console import plain, stderr, stdout
 from hgx.units import format_flops, format_rate, format_seconds
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from rich.console import Console
 
-    from hgx.bench.compare import Difference
+    from hgx.bench.compare import Comparison, Difference
     from hgx.bench.events import Event
     from hgx.core.benchmark import Benchmark
     from hgx.flows.compare import Compared, Row
 
 _EXPLAINED = (
-    f"SPEED is B's over A's, RANGE where it lies ({CONFIDENCE:.0%} sure); "
-    f"under {SMALLEST_REAL:.0%} is chance"
+    "SPEED is B's over A's, RANGE that of their rounds; "
+    f"under {SMALLEST_REAL:.0%} is taken for chance"
 )
 _STYLES: dict[Difference, str] = {"faster": "green", "slower": "red", "noisy": "yellow"}
 
@@ -82,6 +82,8 @@ class Screen:
             case events.Progress():
                 self._advance(event)
                 return
+            case events.Partial():
+                return  # only a child's words to its parent
             case _:
                 pass
         if event.subject != self._subject:
@@ -265,7 +267,7 @@ def _comparison(rows: Iterable[Row]) -> Table:
             _value(row.second, row.second.median),
             _ratio(found.ratio),
             f"{_ratio(found.low)}-{_ratio(found.high)}" if known else "-",
-            Text(found.difference, style=_STYLES.get(found.difference, "")),
+            Text(_verdict(found), style=_STYLES.get(found.difference, "")),
         )
     return table
 
@@ -286,3 +288,9 @@ def _json(row: Row) -> dict[str, JsonValue]:
         "unit": row.first.unit,
         **row.comparison._asdict(),
     }
+
+
+def _verdict(found: Comparison) -> str:
+    """Say whether a difference is real, and that it is in spite of noise where it is."""
+    real = found.difference in {"faster", "slower"}
+    return f"{found.difference} (noisy)" if real and found.noisy else found.difference

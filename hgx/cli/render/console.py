@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console
 
@@ -53,16 +53,24 @@ def plain(text: str) -> str:
     )
 
 
-def _console(stream: TextIO) -> Console:
+class _Nowhere(io.TextIOBase):
+    """What takes the place of a stream that was closed before the command began."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
+
+
+def _console(stream: TextIO | None) -> Console:
     """Write to a stream as it deserves: colours and wrapping for a terminal only.
 
     NO_COLOR turns all styles off and COLUMNS sets the width, as elsewhere. Markup, emoji codes
     and highlighting are off, so that names appear as they are.
     """
-    _accept_all(stream)
-    windowless = not stream.isatty() and not os.environ.get("COLUMNS")
+    file = cast("IO[str]", _Nowhere()) if stream is None else stream
+    _accept_all(file)
+    windowless = not file.isatty() and not os.environ.get("COLUMNS")
     return Console(
-        file=stream,
+        file=file,
         width=_UNWRAPPED if windowless else None,
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         markup=False,
@@ -71,7 +79,7 @@ def _console(stream: TextIO) -> Console:
     )
 
 
-def _accept_all(stream: TextIO) -> None:
+def _accept_all(stream: IO[str]) -> None:
     """Let an old code page show escapes instead of ending the command."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")

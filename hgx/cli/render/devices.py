@@ -1,9 +1,10 @@
-"""The table of devices."""
+"""The table of devices, and how tables of devices become blocks in a narrow window."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -12,36 +13,118 @@ from hgx.core.evidence import RATES, rank_of
 from hgx.units import format_bytes, format_flops, format_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from hgx.core.registry import Device
 
+_GAP = 2
+_LEAST_GAP = 1
+_WORDS_COLUMNS = 9
+"""To so many columns words may fold in a table; where there are fewer each device is a block."""
 
-def devices_table(devices: Iterable[Device], unpaired: Collection[str] = ()) -> Table:
-    """Lay out devices, one per line; a narrow window folds ids and names, never numbers.
+
+class Column(NamedTuple):
+    """One column of a table of devices.
+
+    Attributes:
+        heading: In capitals.
+        words: Whether it holds words, which may fold, and not numbers, which stay whole.
+        right: Whether it stands at the right, as figures do.
+    """
+
+    heading: str
+    words: bool = False
+    right: bool = True
+
+
+class DeviceTable:
+    """Devices, one per line; in a window too narrow for that, one below the other.
+
+    Ids and words fold but never vanish, and numbers are never cut, down to 40 columns.
+
+    Args:
+        columns: The first is the id's.
+        rows: A cell for each column, in the order to show them.
+    """
+
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Choose what fits, as the library for terminal output asks for it."""
+        for gap in (_GAP, _LEAST_GAP):
+            if self._least_width(gap) <= options.max_width:
+                yield self._table(gap)
+                return
+        yield from self._blocks()
+
+    def _least_width(self, gap: int) -> int:
+        """Return the width of the narrowest table in which no number is cut."""
+        cells = zip(*self._rows, strict=True) if self._rows else [()] * len(self._columns)
+        least = -gap  # there is none behind the last column
+        for column, below in zip(self._columns, cells, strict=True):
+            width = max((len(column.heading), *(text.cell_len for text in below)))
+            least += gap + (min(width, _WORDS_COLUMNS) if column.words else width)
+        return least
+
+    def _table(self, gap: int) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+        for column in self._columns:
+            table.add_column(
+                column.heading,
+                justify="right" if column.right and not column.words else "left",
+                no_wrap=not column.words,
+                overflow="fold",
+            )
+        for row in self._rows:
+            table.add_row(*row)
+        return table
+
+    def _blocks(self) -> RenderResult:
+        for row in self._rows:
+            name, *figures = row
+            yield Text(name.plain, style="bold", overflow="fold")
+            block = Table.grid(padding=(0, _GAP, 0, 0))
+            block.add_column(no_wrap=True)
+            block.add_column(overflow="fold")
+            for column, figure in zip(self._columns[1:], figures, strict=True):
+                if figure.plain:
+                    block.add_row(column.heading, figure)
+            yield Padding(block, (0, 0, 0, _GAP))
+
+
+_COLUMNS = (
+    Column("DEVICE", words=True),
+    Column("NAME", words=True),
+    *(Column(heading) for heading in ("FREE", "TOTAL", "BANDWIDTH", "COMPUTE")),
+    Column("EVIDENCE", right=False),
+)
+
+
+def devices_table(devices: Iterable[Device], unpaired: Collection[str] = ()) -> DeviceTable:
+    """Lay out devices: their memory, their rates, and where those come from.
 
     Args:
         devices: In the order to show them.
         unpaired: Ids of nodes whose devices are marked as not to be used.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("DEVICE", overflow="fold")
-    table.add_column("NAME", overflow="fold")
-    for heading in ("FREE", "TOTAL", "BANDWIDTH", "COMPUTE"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("EVIDENCE", no_wrap=True)
-    for device in devices:
-        free = device.memory_free_bytes
-        table.add_row(
-            Text(plain(device.id)),
-            Text(plain(device.name or "-")),
-            "-" if free is None else format_bytes(free),
-            format_bytes(device.memory_total_bytes),
-            format_rate(device.memory_bandwidth_bytes_per_s),
-            format_flops(device.compute_flops_per_s),
-            Text("not paired" if device.node in unpaired else _evidence(device)),
-        )
-    return table
+    return DeviceTable(_COLUMNS, [_cells(device, unpaired) for device in devices])
+
+
+def _cells(device: Device, unpaired: Collection[str]) -> tuple[Text, ...]:
+    free = device.memory_free_bytes
+    return (
+        Text(plain(device.id)),
+        Text(plain(device.name or "-")),
+        Text("-" if free is None else format_bytes(free)),
+        Text(format_bytes(device.memory_total_bytes)),
+        Text(format_rate(device.memory_bandwidth_bytes_per_s)),
+        Text(format_flops(device.compute_flops_per_s)),
+        Text("not paired" if device.node in unpaired else _evidence(device)),
+    )
 
 
 def _evidence(device: Device) -> str:

@@ -55,7 +55,7 @@ class Screen:
         """Show the registry, and what was missing."""
         self._registry(found.registry)
         self._missing(found.local)
-        self._notes(found.unmeasured)
+        self._notes(found.notes)
         if found.peers:
             self._notes(found.peers.missing)
             self._notes(_ignored(found.peers.dropped))

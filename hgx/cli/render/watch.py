@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from hgx.cli.render.console import plain, stdout
+from hgx.cli.render.devices import Column, DeviceTable
 from hgx.units import format_bytes
 
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 _HOT_SHARE = 0.95
 """Part of the temperature at which a device slows down, from which it is shown in red."""
+
+_COLUMNS = (
+    Column("DEVICE", words=True),
+    *(Column(heading) for heading in ("LOAD", "MEMORY", "TEMP", "POWER", "CLOCK")),
+    Column("THROTTLED", words=True),
+)
+_NOTE = Column("NOTE", words=True)
 
 
 def show(snapshots: Iterable[Snapshot], *, as_json: bool) -> None:
@@ -48,15 +55,9 @@ def show(snapshots: Iterable[Snapshot], *, as_json: bool) -> None:
 
 def picture(snapshot: Snapshot) -> RenderableType:
     """Lay out a snapshot: a line per device, the battery, and who did not answer."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("DEVICE", overflow="fold")
-    for heading in ("LOAD", "MEMORY", "TEMP", "POWER", "CLOCK"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("THROTTLED", overflow="fold")
-    if any(row.note for row in snapshot.rows):
-        table.add_column("NOTE", overflow="fold")
-    for row in snapshot.rows:
-        table.add_row(*_cells(row), *([Text(plain(row.note))] if len(table.columns) > 7 else []))
+    noted = any(row.note for row in snapshot.rows)
+    columns = (*_COLUMNS, _NOTE) if noted else _COLUMNS
+    table = DeviceTable(columns, [_cells(row)[: len(columns)] for row in snapshot.rows])
     lines = [plain(note) for note in snapshot.notes]
     if snapshot.battery:
         lines.append(_battery(snapshot.battery))
@@ -74,6 +75,7 @@ def _cells(row: Row) -> tuple[Text, ...]:
         Text(_power(reading)),
         Text("-" if reading.clock_hz is None else f"{reading.clock_hz / 1e9:.2f} GHz"),
         Text(_throttles(reading), style="yellow" if reading.throttles else ""),
+        Text(plain(row.note)),
     )
 
 
@@ -85,7 +87,7 @@ def _memory(reading: Reading) -> str:
     )
     if used is None and total is not None and free is not None:
         used = total - free
-    if used is None or total is None:
+    if used is None or total is None or used < 0:  # more free than there is: nothing is known
         return "-"
     return f"{format_bytes(used)} / {format_bytes(total)}"
 

@@ -1,0 +1,131 @@
+"""What is kept of what a stranger says: it ends up on terminals and in the registry.
+
+Whatever a peer answers, only fields that hgx needs of it stay, each of bounded size.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hgx.core.evidence import RANKS, RATES
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+_DEEPEST = 16
+_LONGEST_TEXT = 128
+_LONGEST_TIME = 40
+
+_NODE_FIELDS = {
+    "id", "name", "os", "arch", "ram_total_bytes", "ram_free_bytes", "disk_read_bytes_per_s",
+}  # fmt: skip
+_DEVICE_FIELDS = {
+    "id", "node", "backend", "name", "memory_total_bytes", "memory_free_bytes", "unified_memory",
+    *RATES, "temperature_c", "temperature_limit_c", "fallback", "evidence",
+}  # fmt: skip
+
+_RATE = (1e3, 1e18)
+_TEMPERATURE = (-100.0, 300.0)
+_PLAUSIBLE = {
+    **dict.fromkeys(("disk_read_bytes_per_s", *RATES), _RATE),
+    **dict.fromkeys(("temperature_c", "temperature_limit_c"), _TEMPERATURE),
+}
+"""The least and the most that any machine a person owns reaches, with much to spare."""
+
+_FREE_OF_TOTAL = {"ram_free_bytes": "ram_total_bytes", "memory_free_bytes": "memory_total_bytes"}
+
+
+def read_json(text: bytes) -> JsonValue:
+    """Read JSON, with control characters as escapes and overlong texts cut.
+
+    Raises:
+        ValueError: It is none, or has a number that no machine can be described by.
+        RecursionError: It is nested too deeply.
+    """
+    return _tidy(json.loads(text, parse_constant=_no_number), _DEEPEST)
+
+
+def known_of_node(node: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Leave only what a node may say of itself, what cannot be so as null; the rest is unchecked.
+
+    Args:
+        node: As ``hgx.core.registry.Node``, if its peer is honest.
+    """
+    return _plausible({key: value for key, value in node.items() if key in _NODE_FIELDS})
+
+
+def known_of_device(device: JsonValue) -> JsonValue:
+    """Leave only what a node may say of a device, what cannot be so as null.
+
+    A rate is required, so that one that cannot be makes the description a wrong one.
+
+    Args:
+        device: As ``hgx.core.registry.Device``, if its peer is honest.
+    """
+    if not isinstance(device, dict):
+        return device
+    known = {key: value for key, value in device.items() if key in _DEVICE_FIELDS}
+    if "evidence" in known:
+        known["evidence"] = _ranks(known["evidence"])
+    return _plausible(known)
+
+
+def _plausible(known: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    wrong = {
+        name
+        for name, (least, most) in _PLAUSIBLE.items()
+        if isinstance(value := known.get(name), int | float) and not least <= value <= most
+    }
+    wrong |= {
+        name
+        for name, total in _FREE_OF_TOTAL.items()
+        if isinstance(free := known.get(name), int | float)
+        and isinstance(all_ := known.get(total), int | float)
+        and free > all_
+    }
+    return known | dict.fromkeys(wrong)
+
+
+def _ranks(evidence: JsonValue) -> JsonValue:
+    """Leave of evidence how well each rate is known, since when, and whether it is noisy."""
+    entries = evidence if isinstance(evidence, dict) else dict.fromkeys(RATES, evidence)
+    return {name: kept for name in RATES if (kept := _rank(entries.get(name)))}
+
+
+def _rank(entry: JsonValue) -> dict[str, JsonValue]:
+    said = entry if isinstance(entry, dict) else {"rank": entry}
+    if said.get("rank") not in RANKS:
+        return {}
+    kept: dict[str, JsonValue] = {"rank": said["rank"]}
+    at = said.get("measured_at")
+    if isinstance(at, str) and len(at) <= _LONGEST_TIME:
+        kept["measured_at"] = at
+    if said.get("noisy") is True:
+        kept["noisy"] = True
+    return kept
+
+
+def _tidy(value: JsonValue, depth: int) -> JsonValue:
+    too_large = isinstance(value, int | float) and not abs(value) < 1 << 63  # NaN is too
+    if depth == 0 or too_large:
+        msg = "nested too deeply, or a number too large"
+        raise ValueError(msg)
+    match value:
+        case str():
+            return _tidy_text(value)
+        case dict():
+            return {_tidy_text(key): _tidy(entry, depth - 1) for key, entry in value.items()}
+        case list():
+            return [_tidy(entry, depth - 1) for entry in value]
+        case _:
+            return value
+
+
+def _tidy_text(text: str) -> str:
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return shown[:_LONGEST_TEXT]
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)
