@@ -182,7 +182,7 @@ class _Peers:
             self._problem = error.message
             if not self._looked.is_set():
                 self._fault = error
-        except Exception as error:  # noqa: BLE001 - else old peers would be shown as if current
+        except Exception as error:  # noqa: BLE001 - else the thread would end and tell nobody
             self._problem = f"looking for other nodes failed, as hgx did not foresee: {error!r}"
         self._looked.set()
 

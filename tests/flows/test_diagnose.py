@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hgx.errors import PeerError
 from hgx.flows import diagnose as flow
 from hgx.flows.diagnose import Step, diagnose, first_failure
 from hgx.net.identity import own_identity
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from hgx.net.multicast import Way
     from tests.net.namespaces import Machine
 
 MACHINES = 2
@@ -249,3 +253,53 @@ def test_no_multicast_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "no interface carries multicast: x0 (192.0.2.9, no multicast).",
         "name peers with --peer HOST:PORT",
     )
+
+
+def test_named_peers_work_without_multicast(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all peers that are named work, multicast that fails is no failure; else it is one."""
+    monkeypatch.setattr(flow, "usable_interfaces", lambda: (interface(multicast=None),))
+
+    def refuse(_: Way) -> str:
+        return "Operation not permitted"
+
+    monkeypatch.setattr(flow, "join", refuse)
+    said = answered({"api": 1, "hgx": "0.2.0", **described("tower")})
+    with server(said, home) as port, socket.create_server(("127.0.0.1", 0)) as bound:
+        closed = bound.getsockname()[1]
+        bound.close()
+        good = f"127.0.0.1:{port}"
+        found = Found(list(diagnose(Home(tmp_path), peers=[good])))
+        other = Found(list(diagnose(Home(tmp_path), peers=[good, f"127.0.0.1:{closed}"])))
+    assert first_failure(found.steps) is None
+    step = next(step for step in found.steps if step.name == "multicast join")
+    assert (step.outcome, step.remedy) == ("skipped", None)
+    assert "Operation not permitted. The peers that are named work without it." in step.detail
+    assert other.failure.name == "multicast join"
+
+
+def test_many_peers_are_walked_to_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers are tried at the same time, each waits for the others, and the order is as given."""
+    count = 5
+    together = threading.Barrier(count, timeout=30)
+
+    def meet(*_: object) -> socket.socket:
+        together.wait()
+        raise PeerError("it refuses", "refused", "start it")
+
+    monkeypatch.setattr(flow, "usable_interfaces", tuple)
+    monkeypatch.setattr(flow, "connect", meet)
+    peers = [f"127.0.0.1:{port}" for port in range(2000, 2000 + count)]
+    steps = diagnose(Home(tmp_path), peers=peers)
+    assert [step.peer for step in steps if step.name == "tcp"] == peers
+
+
+def test_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers for which no time is left are not tried, and say so."""
+    monkeypatch.setattr(flow, "usable_interfaces", tuple)
+    monkeypatch.setattr(flow, "_WALKING_S", -1.0)
+    steps = diagnose(Home(tmp_path), peers=["127.0.0.1:2000"])
+    (tcp,) = [step for step in steps if step.name == "tcp"]
+    assert (tcp.outcome, tcp.remedy) == ("failed", "try again")
+    assert "was not tried, the time was over" in tcp.detail

@@ -139,14 +139,14 @@ def test_wrong_addresses_are_errors(
 
 
 class Rounds:
-    """Looks for peers: each round has its own outcome, and the last one's stays."""
+    """Looks for peers; what comes of it is what the test says at the time."""
 
-    def __init__(self, *outcomes: FoundPeers | Exception) -> None:
-        self._outcomes = list(outcomes)
+    def __init__(self, outcome: FoundPeers | Exception) -> None:
+        self.outcome = outcome
 
     def __call__(self) -> FoundPeers:
-        """Return or raise what comes next."""
-        outcome = self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
+        """Return or raise what comes of this round."""
+        outcome = self.outcome
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -165,12 +165,14 @@ def test_a_later_problem_of_looking_for_peers_is_told(
 ) -> None:
     """What goes wrong in a later round is a note until it is over, and the rest goes on."""
     monkeypatch.setattr(watch, "PEERS_EVERY_S", 0.01)
-    problems = [problem] * 20  # so many that a snapshot is taken between two of them
-    seek = Rounds(far_away(), *problems, FoundPeers((), (), {}))
-    taken = snapshots(home, 0.001, 3000, seek)
+    seek = Rounds(far_away())
+    taken = snapshots(home, 0.001, 30000, seek)
+    assert next(taken).notes == ()
+    seek.outcome = problem
     snapshot = next(snapshot for snapshot in taken if snapshot.notes != ())
     assert snapshot.notes == (told,)
     assert [row.device for row in snapshot.rows] == ["box/cuda:0", "box/toast:0", "far/cpu:0"]
+    seek.outcome = FoundPeers((), (), {})
     after = next(snapshot for snapshot in taken if snapshot.notes == ())
     assert len(after.rows) == 2
 
