@@ -99,10 +99,10 @@ def measure_device(
     emit(Started(subject=subject, names=names))
     load = noisy_load(info)
     run = _Run(subject, emit, tools, effort.seconds + lasting_s, load)
-    ends = tools.clock() + effort.seconds + lasting_s
     if lasting:
         with run.part(f"{lasting.name}_sustained", effort.sustained_s):
             run.sustain(lasting, effort.sustained_s)
+    ends = tools.clock() + effort.seconds
     found = [Rounds(part, load) for part in todo]
     turns = [(one, number + 1) for number in range(effort.rounds) for one in found]
     for place, (one, number) in enumerate(turns):
@@ -111,9 +111,9 @@ def measure_device(
             share = _Share(
                 left / (len(turns) - place),
                 _PATIENCE * left,
-                left / len(todo),
+                effort.seconds / len(todo),
                 math.ceil(effort.enough / effort.rounds),
-                math.ceil(FEWEST_SAMPLES / effort.rounds),
+                math.ceil(FEWEST_SAMPLES / max(1, effort.rounds - 1)),
             )
             run.measure(one, share, last=number == effort.rounds)
 
@@ -126,7 +126,7 @@ class _Share(NamedTuple):
         patience_s: For the fewest samples.
         sizing_s: Of all rounds of the part: what finding the right size is a share of.
         enough: Samples after which it ends earlier.
-        fewest: Samples it cannot do without.
+        fewest: Samples it cannot do without, though the last round may have no time.
     """
 
     seconds: float

@@ -18,13 +18,12 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from hgx.bench.outcome import outcome
 from hgx.bench.stats import FEWEST_SAMPLES
-from hgx.bench.timing import no_progress
 from hgx.errors import StorageError
 from hgx.store.atomic import shown_path, storage_error
 from hgx.units import GIB, MIB, format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from hgx.bench.device import Tools
@@ -56,50 +55,48 @@ QUICK = DiskEffort(4.0, 256 * MIB, 1)
 NORMAL = DiskEffort(15.0, GIB, 3)
 
 
-def disk_read(
-    directory: Path,
-    effort: DiskEffort,
-    tools: Tools,
-    progress: Callable[[float], object] = no_progress,
-) -> Outcome:
+def disk_read(directory: Path, effort: DiskEffort, tools: Tools) -> Generator[float, None, Outcome]:
     """Read a file of the directory from the disk, sequentially.
 
-    The file has no name where the system allows that, and goes in any case.
+    The file has no name where the system allows that, and goes in any case. What is read first is
+    compared with what was written, between the samples.
 
     Args:
         directory: Where the file is written; it must exist.
         effort: How long.
         tools: Time, clock and conditions.
-        progress: Told how much is done, 0 to 1.
+
+    Yields:
+        How much is done, 0 to 1.
 
     Raises:
         StorageError: No room, no permission, or the disk gave back something else.
     """
     size = _room(directory, effort.size_bytes)
-    clock, began = tools.clock, tools.clock()
+    ends = tools.clock() + effort.seconds
     measured_at, watch = tools.now(), tools.watch()
     try:
         # Without a buffer of Python's: it would be timed too.
         with tempfile.TemporaryFile(dir=directory, prefix=".hgx-bench-", buffering=0) as file:
             around = _around_cache(file)
-            sums = _write(file, size, began + effort.seconds / 2, clock)
-            progress(0.5)
-            samples: list[float] = []
+            sums = yield from _write(file, size, ends - effort.seconds / 2, tools.clock)
+            read = _Reading(file, sums, directory, tools.clock)
             cached = False
             for number in range(effort.passes):
-                if number and clock() - began > effort.seconds:
+                if read.is_over(ends):
                     break
                 drop_from_cache(file)
                 cached = cached or is_cached(file, len(sums) * SEGMENT_BYTES) is not False
-                samples += _read(file, len(sums), clock, watch.look)
-                progress(0.5 + 0.5 * (number + 1) / effort.passes)
-            _verify(file, sums, directory)
+                for segment in read.once(ends):
+                    watch.look()
+                    done = (number + (segment + 1) / len(sums)) / effort.passes
+                    yield 0.5 + 0.5 * done
     except OSError as error:
         raise _no_file(directory, error) from error
     return outcome(
         "disk_read",
         "bytes_per_s",
-        samples,
+        read.rates,
         method=f"sequential read of {format_bytes(len(sums) * SEGMENT_BYTES)}, written before",
         measured_at=measured_at,
         conditions=watch.conditions(),
@@ -161,15 +158,19 @@ def _around_cache(file: IO[bytes]) -> bool:
     return True
 
 
-def _write(file: IO[bytes], size_bytes: int, until: float, clock: Clock) -> list[int]:
+def _write(
+    file: IO[bytes], size_bytes: int, until: float, clock: Clock
+) -> Generator[float, None, list[int]]:
     """Write segments until the file is large enough or there is no time; return their sums."""
     sums: list[int] = []
-    for number in range(size_bytes // SEGMENT_BYTES):
+    count = size_bytes // SEGMENT_BYTES
+    for number in range(count):
         # Nothing that a file system could compress or find twice.
         data = random.Random(number).randbytes(SEGMENT_BYTES)  # noqa: S311 - no secret
         _write_all(file, data)
         os.fsync(file.fileno())  # only what is on the disk can be dropped from memory
         sums.append(zlib.crc32(data))
+        yield 0.5 * (number + 1) / count
         if clock() > until:
             break
     return sums
@@ -181,19 +182,36 @@ def _write_all(file: IO[bytes], data: bytes) -> None:
         left = left[file.write(left) :]
 
 
-def _read(
-    file: IO[bytes], segments: int, clock: Clock, between: Callable[[], object]
-) -> list[float]:
-    """Read all segments in order; return the rate of each in bytes per second."""
-    buffer = memoryview(bytearray(SEGMENT_BYTES))
-    file.seek(0)
-    rates: list[float] = []
-    for _ in range(segments):
-        before = clock()
-        _fill(file, buffer)
-        rates.append(SEGMENT_BYTES / max(clock() - before, 1e-9))
-        between()
-    return rates
+class _Reading:
+    """Reads a file of segments, times each, and compares those it reads for the first time."""
+
+    def __init__(self, file: IO[bytes], sums: list[int], directory: Path, clock: Clock) -> None:
+        self.rates: list[float] = []
+        self._file = file
+        self._sums = sums
+        self._directory = directory
+        self._clock = clock
+
+    def is_over(self, ends: float) -> bool:
+        """Tell whether there is no time for more samples, and as many as a verdict needs."""
+        enough = min(FEWEST_SAMPLES, len(self._sums))
+        return len(self.rates) >= enough and self._clock() > ends
+
+    def once(self, ends: float) -> Iterator[int]:
+        """Read segments in order while there is time, and give the number of each."""
+        buffer = memoryview(bytearray(SEGMENT_BYTES))
+        self._file.seek(0)
+        for number, expected in enumerate(self._sums):
+            before = self._clock()
+            _fill(self._file, buffer)
+            self.rates.append(SEGMENT_BYTES / max(self._clock() - before, 1e-9))
+            if len(self.rates) <= len(self._sums) and zlib.crc32(buffer) != expected:
+                place = shown_path(self._directory)
+                msg = f"the disk of {place} gave back other bytes than were written: "
+                raise StorageError(msg + "check it before you trust it")
+            yield number
+            if self.is_over(ends):
+                break
 
 
 def _fill(file: IO[bytes], buffer: memoryview) -> None:
@@ -203,16 +221,6 @@ def _fill(file: IO[bytes], buffer: memoryview) -> None:
         if not count:
             raise OSError(errno.EIO, "the file ended early")
         left = left[count:]
-
-
-def _verify(file: IO[bytes], sums: list[int], directory: Path) -> None:
-    file.seek(0)
-    for expected in sums:
-        buffer = memoryview(bytearray(SEGMENT_BYTES))
-        _fill(file, buffer)
-        if zlib.crc32(buffer) != expected:
-            msg = f"the disk of {shown_path(directory)} gave back other bytes than were written: "
-            raise StorageError(msg + "check it before you trust it")
 
 
 def _no_file(directory: Path, error: OSError) -> StorageError:

@@ -42,6 +42,10 @@ PATIENCE: dict[EffortName, Patience] = {
 }
 
 
+_AROUND_SUSTAINED_S = 6.0
+"""For finding its size, its last window and its check."""
+
+
 class Target(NamedTuple):
     """A device to measure.
 
@@ -83,7 +87,7 @@ def device_events(
         clock: Returns seconds.
     """
     patience = patience or PATIENCE[effort]
-    limit_s = patience.limit_s + sustained_s
+    limit_s = patience.limit_s + (sustained_s + _AROUND_SUSTAINED_S if sustained_s else 0)
     partial: dict[str, Partial] = {}
     try:
         with lines_of(

@@ -29,7 +29,8 @@ SustainedOption = Annotated[
         metavar="SECONDS",
         min=0,
         max=3600,
-        help="Then load each device for so long without a pause, and tell what it keeps up.",
+        help="First load each device for so long without a pause, and tell what it keeps up; "
+        "at least 5.",
         show_default=False,
     ),
 ]
@@ -84,6 +85,7 @@ def bench(
     refused. All else goes into the registry, where `hgx plan` finds it.
     """
     # Imported here, so that `hgx --help` is quick: it imports this module for its first line.
+    from hgx.bench.timing import SHORTEST_SUSTAINED_S
     from hgx.cli.render.bench import Lines, Screen, print_comparison
     from hgx.cli.render.console import stdout
     from hgx.flows.bench import Wish
@@ -91,6 +93,9 @@ def bench(
     from hgx.flows.compare import compare_files
     from hgx.store.home import Home
 
+    if 0 < sustained < SHORTEST_SUSTAINED_S:
+        msg = f"{sustained:g} s are too short for a burst and a steady part: give at least "
+        raise typer.BadParameter(f"{msg}{SHORTEST_SUSTAINED_S:g}", param_hint="--sustained")
     wanted = settings(context, home, quiet=quiet)
     if compare:
         print_comparison(compare_files(*compare), stdout(), as_json=as_json)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -11,13 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hgx.bench import disk, link
 from hgx.bench.conditions import Watch
 from hgx.bench.device import Tools
-from hgx.bench.events import Failed, Progress, Refused, Result, Started, Written
+from hgx.bench.events import Failed, Progress, Refused, Result, Started
 from hgx.bench.parent import Target, device_events
 from hgx.drivers import backends
 from hgx.errors import HgxError, RegistryError, Unavailable
+from hgx.flows.bench_keep import Keeper, check_writable
 from hgx.flows.bench_links import link_events, peers_of
 from hgx.flows.bench_record import (
-    benchmarks_of,
     link_subject,
     with_device,
     with_disk,
@@ -27,14 +25,14 @@ from hgx.flows.inputs import find_registry
 from hgx.sensors.battery import power_source, read_battery
 from hgx.sensors.source import MACHINE
 from hgx.store.atomic import shown_path
-from hgx.store.registry_file import update_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hgx.bench.disk import DiskEffort
     from hgx.bench.events import Event
+    from hgx.bench.outcome import Outcome
     from hgx.bench.parent import EffortName
     from hgx.core.benchmark import Benchmark
     from hgx.core.registry import Device, Node, Registry
@@ -110,9 +108,10 @@ def bench(
     registry_path: Path | None = None,
     ways: Ways | None = None,
 ) -> Registry:
-    """Measure one thing after the other; each result is in the registry before the next begins.
+    """Measure one thing after the other; each result is in the registry as soon as it is told.
 
-    What fails is told, and the rest goes on. A refused result is told and not written.
+    What fails is told, and the rest goes on. A refused result is told and not written. That the
+    registry can be written is found out before anything is measured.
 
     Args:
         home: Where the registry is if no other is given, and where the disk is measured.
@@ -132,10 +131,11 @@ def bench(
     registry = find_registry(home, registry_path)
     ways = ways or live_ways()
     own, path = home.node_id(), registry_path or home.registry
-    keeper = _Keeper(path, registry, emit)
-    absent = ways.absent()
+    keeper = Keeper(path, registry, emit)
     failures: list[str] = []
     devices = wanted_devices(registry, own, wish.devices, path)
+    check_writable(path)
+    absent = ways.absent()
     for device in devices:
         target, trouble = _target(device, absent)
         events = [trouble] if trouble else ways.device(target, wish.effort, wish.sustained_s)
@@ -199,7 +199,8 @@ def disk_events(own: str, place: Path, effort: DiskEffort, tools: Tools) -> Iter
     yield Started(subject=own, names=("disk_read",))
     yield Progress(subject=own, name="disk_read", done=0.0)
     try:
-        found = disk.disk_read(place, effort, tools)
+        steps = disk.disk_read(place, effort, tools)
+        found = yield from _with_progress(steps, own)
     except HgxError as error:
         yield Failed(subject=own, name="disk_read", reason=error.message)
         return
@@ -207,54 +208,16 @@ def disk_events(own: str, place: Path, effort: DiskEffort, tools: Tools) -> Iter
     yield kind(subject=own, benchmark=found.benchmark)
 
 
-class _Keeper:
-    """Passes events on, and puts the results among them into the registry."""
-
-    def __init__(self, path: Path, registry: Registry, emit: Callable[[Event], object]) -> None:
-        self.registry = registry
-        self._path = path
-        self._emit = emit
-        self._written = False
-        self._kept: list[str] = []
-
-    def keep(self, events: Iterable[Event], put: _Put) -> str | None:
-        """Take all events of one thing that is measured.
-
-        Args:
-            events: What happens.
-            put: Puts results, by subject, into a registry.
-
-        Returns:
-            Why there is no result; null where there is one, even a refused one.
-        """
-        results: dict[str, list[Benchmark]] = defaultdict(list)
-        any_result, reason = False, "nothing came of it"
-        for event in events:
-            self._emit(event)
-            if isinstance(event, Result):
-                results[event.subject].append(event.benchmark)
-            if isinstance(event, Failed):
-                reason = event.reason
-            any_result = any_result or isinstance(event, Result | Refused)
-        if results:
-            self.registry = update_registry(self._path, lambda old: put(old, results))
-            self._written = True
-            stored = benchmarks_of(self.registry)
-            self._kept += [
-                f"{subject} {new.name}"
-                for subject, all_new in results.items()
-                for new in all_new
-                if stored.get((subject, new.name)) != new
-            ]
-        return None if any_result else reason
-
-    def close(self) -> None:
-        """Tell where the results are."""
-        if self._written:
-            self._emit(Written(path=str(self._path), kept=tuple(self._kept)))
-
-
-_Put = Callable[["Registry", "Mapping[str, Sequence[Benchmark]]"], "Registry"]
+def _with_progress(
+    steps: Generator[float, None, Outcome], own: str
+) -> Generator[Event, None, Outcome]:
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        yield Progress(subject=own, name="disk_read", done=done)
 
 
 def _target(

@@ -179,7 +179,7 @@ def test_durations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "difference"), [(2.0, "faster"), (0.5, "slower"), (1.2, "noisy"), (1.0, "noisy")]
+    ("factor", "difference"), [(2.0, "faster"), (0.5, "slower"), (1.45, "noisy"), (1.0, "noisy")]
 )
 def test_noise(factor: float, difference: Difference) -> None:
     """A noisy result has a verdict where that is beyond any noise, and is said to be noisy."""

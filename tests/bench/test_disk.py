@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import itertools
 import os
 import shutil
 import sys
-import time
+import zlib
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -21,25 +21,49 @@ from tests.bench.doubles import NOON
 from tests.sensors.doubles import always
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from hgx.bench.outcome import Outcome
+    from hgx.core.benchmark import Benchmark
 
 SMALL = disk.DiskEffort(60.0, 96 * MIB, 2)
 TOOLS = Tools(lambda: NOON, Watch)
 
 
+def disk_read(directory: Path, effort: disk.DiskEffort, tools: Tools = TOOLS) -> Said:
+    """Measure to the end; return what came of it, and what was said to be done meanwhile."""
+    steps, told = disk.disk_read(directory, effort, tools), list[float]()
+    while True:
+        try:
+            told.append(next(steps))
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return Said(outcome.benchmark, told)
+
+
+class Said(NamedTuple):
+    """A benchmark of the disk, and the progress on the way to it."""
+
+    benchmark: Benchmark
+    told: list[float]
+
+
 def test_a_real_file(tmp_path: Path) -> None:
     """A file is written, read twice in segments and gone; the rates are samples in order."""
-    told: list[float] = []
-    found = disk.disk_read(tmp_path, SMALL, TOOLS, told.append).benchmark
+    found, told = disk_read(tmp_path, SMALL)
     assert (found.name, found.unit, len(found.samples)) == ("disk_read", "bytes_per_s", 12)
     assert "96 MiB" in found.method
-    assert told == [0.5, 0.75, 1.0]
+    assert told == sorted(told)
+    assert len(told) == 6 + 12
+    assert told[5] == 0.5
+    assert told[-1] == 1
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_time(tmp_path: Path) -> None:
     """On a slow disk the file is what could be written in time, read once, and that is told."""
-    found = disk.disk_read(tmp_path, SMALL._replace(seconds=0.0), TOOLS).benchmark
+    found = disk_read(tmp_path, SMALL._replace(seconds=0.0)).benchmark
     assert found.warnings[0] == "only 1 of at least 5 samples"
 
 
@@ -48,15 +72,15 @@ def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=GIB + 79 * MIB)
     monkeypatch.setattr(shutil, "disk_usage", always(usage))
     with pytest.raises(StorageError, match=r"has 1\.08 GiB free, and 1\.08 GiB must be: free some"):
-        disk.disk_read(tmp_path, SMALL, TOOLS)
+        disk_read(tmp_path, SMALL)
     usage.free = GIB + 80 * MIB
-    assert "80 MiB" in disk.disk_read(tmp_path, SMALL, TOOLS).benchmark.method
+    assert "80 MiB" in disk_read(tmp_path, SMALL).benchmark.method
 
 
 def test_no_such_place(tmp_path: Path) -> None:
     """A directory that is not there is an error with its path."""
     with pytest.raises(StorageError, match="gone"):
-        disk.disk_read(tmp_path / "gone", SMALL, TOOLS)
+        disk_read(tmp_path / "gone", SMALL)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -64,7 +88,7 @@ def test_no_permission(tmp_path: Path) -> None:
     """A directory that is not writable is an error with its path."""
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match="permission denied"):
-        disk.disk_read(tmp_path, SMALL, TOOLS)
+        disk_read(tmp_path, SMALL)
 
 
 def test_full_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +99,7 @@ def test_full_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="no space left on device: free some space"):
-        disk.disk_read(tmp_path, SMALL, TOOLS)
+        disk_read(tmp_path, SMALL)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,7 +112,7 @@ def test_a_disk_that_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(disk.zlib, "crc32", other_each_time)
     with pytest.raises(StorageError, match="gave back other bytes"):
-        disk.disk_read(tmp_path, SMALL, TOOLS)
+        disk_read(tmp_path, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +141,7 @@ def test_from_memory(
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setitem(sys.modules, "fcntl", fcntl)
     monkeypatch.setattr(disk, "is_cached", always(cached))
-    found = disk.disk_read(tmp_path, SMALL, TOOLS).benchmark
+    found = disk_read(tmp_path, SMALL).benchmark
     assert any("from memory" in why for why in found.warnings) == noisy
     assert [words[1:] for words in asked] == ([(48, 1)] if system == "darwin" else [])
 
@@ -157,7 +181,40 @@ def test_cache_of_odd_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert disk.is_cached(file, MIB) is None
 
 
-def test_a_file_that_ends_early() -> None:
+def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is shorter than it was is an error, not an endless wait."""
-    with pytest.raises(OSError, match="ended early"):
-        disk._read(io.BytesIO(b"short"), 1, time.perf_counter, always(None))  # pyright: ignore[reportPrivateUsage] - a file that shrinks cannot be had otherwise
+
+    def cut(file: IO[bytes]) -> None:
+        file.truncate(disk.SEGMENT_BYTES)
+
+    monkeypatch.setattr(disk, "drop_from_cache", cut)
+    with pytest.raises(StorageError, match="ended early"):
+        disk_read(tmp_path, SMALL)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(10.5, 5), (27.5, 9), (100.0, 12)])
+def test_time_for_reading(tmp_path: Path, seconds: float, count: int) -> None:
+    """Reading ends when time is up, after as many samples as a verdict needs."""
+    ticks = count_up()
+    found, _ = disk_read(tmp_path, SMALL._replace(seconds=seconds), TOOLS._replace(clock=ticks))
+    assert len(found.samples) == count
+
+
+def count_up() -> Callable[[], float]:
+    """Make a clock that goes on by a second whenever it is looked at."""
+    times = itertools.count()
+    return lambda: float(next(times))
+
+
+def test_each_byte_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read again is not compared again, so that time goes into samples."""
+    sums: list[int] = []
+    real = zlib.crc32
+
+    def note(data: bytes) -> int:
+        sums.append(real(data))
+        return sums[-1]
+
+    monkeypatch.setattr(disk.zlib, "crc32", note)
+    disk_read(tmp_path, SMALL)
+    assert sums[:6] == sums[6:]

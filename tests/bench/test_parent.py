@@ -81,7 +81,7 @@ def test_the_limit(then: str) -> None:
 def test_the_limit_without_quick() -> None:
     """One that is late although it had all the time has another remedy."""
     command = (sys.executable, "-c", "import time; time.sleep(60)")
-    (last,) = device_events(TARGET, "normal", 0.5, command=command, patience=Patience(60, 0.5))
+    (last,) = device_events(TARGET, "normal", command=command, patience=Patience(60, 1))
     assert isinstance(last, Failed)
     assert last.reason.startswith("measuring box/toast:1 took longer than 1 s: check the driver")
 

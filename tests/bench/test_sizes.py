@@ -16,7 +16,7 @@ from hgx.bench.sizes import (
 )
 from hgx.drivers.base import DeviceInfo, OutOfDeviceMemory
 from hgx.units import GIB, MIB
-from tests.bench.doubles import Clock, FakeDriver, MeasuringDriver
+from tests.bench.doubles import Clock, FakeDriver, MeasuringDriver, kernel
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -100,6 +100,20 @@ def test_one_bad_step(disturbed: int) -> None:
     driver = Disturbed(clock)
     chosen = best_side(driver, 0, "float32", seconds=100, clock=clock).side
     assert chosen == (4096 if disturbed == 2048 else 2048)
+
+
+@pytest.mark.parametrize(("rate", "side"), [(0.95, 1024), (1.05, 1024), (0.7, 512)])
+def test_small_sides(rate: float, side: int) -> None:
+    """Where half the usual side is about as quick, the usual one is chosen."""
+    clock = Clock()
+
+    class Flat(MeasuringDriver):
+        @contextmanager
+        def matmul(self, index: int, dtype: str, side: int) -> Generator[Kernel]:
+            del index, dtype
+            yield kernel(clock, lambda _: 1e12 * (1 if side == 512 else rate), 2.0 * side**3)
+
+    assert best_side(Flat(clock), 0, "float32", seconds=100, clock=clock).side == side
 
 
 def test_no_room_at_all() -> None:

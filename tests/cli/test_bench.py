@@ -203,6 +203,8 @@ def test_interrupt_keeps_what_was_found(capsys: pytest.CaptureFixture[str]) -> N
         (["--compare", "/nowhere/a", "/nowhere/b"], 4, "hgx: error: /nowhere/a could not be read"),
         (["--compare", "one"], 2, "requires 2 arguments"),
         (["--sustained", "-1"], 2, "'--sustained'"),
+        (["--sustained", "4.9"], 2, "4.9 s are too short for a burst and a steady part"),
+        (["--sustained", "2"], 2, "give at least 5"),
     ],
 )
 def test_wrong_words(

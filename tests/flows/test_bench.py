@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hgx.bench.disk import DiskEffort
-from hgx.bench.events import Failed, Refused, Result, Started, Written
+from hgx.bench.events import Failed, Progress, Refused, Result, Started, Written
+from hgx.bench.outcome import Outcome
 from hgx.errors import RegistryError, StorageError, Unavailable
 from hgx.flows import bench as flow
-from hgx.flows.bench import Ways, Wish, bench, disk_events, live_ways, wanted_devices
+from hgx.flows.bench import (
+    Ways,
+    Wish,
+    bench,
+    disk_events,
+    live_ways,
+    wanted_devices,
+)
+from hgx.flows.bench_keep import check_writable
 from hgx.store.home import Home
 from hgx.store.registry_file import load_registry, parse_registry
 from tests.bench.doubles import Clock, benchmark
 from tests.sensors.doubles import always
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from hgx.bench.events import Event
@@ -212,19 +223,76 @@ def test_another_registry(home: Home, tmp_path: Path) -> None:
     assert home.registry.read_text() == before
 
 
+def test_an_interrupt_keeps_what_was_told(home: Home) -> None:
+    """What was told before an interrupt is in the registry."""
+
+    def interrupted(event: Event) -> None:
+        if isinstance(event, Result) and event.benchmark.name == "device_to_host":
+            raise KeyboardInterrupt
+
+    names = ("read", "matmul_float32", "host_to_device", "device_to_host")
+    events: list[Event] = [Result(subject="box/cpu:0", benchmark=benchmark(one)) for one in names]
+    with pytest.raises(KeyboardInterrupt):
+        bench(home, Wish(("cpu:0",)), interrupted, ways=Stage(device=events).ways())
+    device = load_registry(home.registry).devices[0]
+    assert tuple(device.benchmarks) == names[:3]
+    assert device.memory_bandwidth_bytes_per_s == 1e9
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("locked_before", [True, False])
+def test_a_home_that_cannot_be_written(home: Home, *, locked_before: bool) -> None:
+    """That the results cannot be kept is told before anything is measured."""
+    if locked_before:
+        check_writable(home.registry)
+    home.path.chmod(0o500)
+    stage = Stage()
+    try:
+        with pytest.raises(StorageError, match="permission denied"):
+            run(home, stage)
+    finally:
+        home.path.chmod(0o700)
+    assert stage.asked == []
+
+
+def test_a_full_disk_is_told_first(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk without room for the results is told before anything is measured."""
+
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    stage = Stage()
+    with pytest.raises(StorageError, match=r"could not write .*no space left on device: free"):
+        run(home, stage)
+    assert stage.asked == []
+
+
+def test_trying_out_changes_nothing(home: Home) -> None:
+    """To find out whether the registry can be written does not write it."""
+    before = home.registry.read_bytes()
+    check_writable(home.registry)
+    assert home.registry.read_bytes() == before
+
+
 def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk's rate is told under the node's id; scattering is refused, failing is told."""
     tools, effort = Clock().tools(), DiskEffort(1, 1, 1)
-    good = type("Outcome", (), {"benchmark": benchmark("disk_read"), "refused": False})
-    monkeypatch.setattr(flow.disk, "disk_read", always(good))
-    assert [event.event for event in disk_events("box", tmp_path, effort, tools)] == [
-        *("started", "progress", "result"),
-    ]
-    bad = type("Outcome", (), {"benchmark": benchmark("disk_read"), "refused": True})
-    monkeypatch.setattr(flow.disk, "disk_read", always(bad))
+
+    def read(*_: object) -> Generator[float, None, Outcome]:
+        yield 0.5
+        return Outcome(benchmark("disk_read"), refused)
+
+    monkeypatch.setattr(flow.disk, "disk_read", read)
+    refused = False
+    told = list(disk_events("box", tmp_path, effort, tools))
+    assert [event.event for event in told] == ["started", "progress", "progress", "result"]
+    assert told[2] == Progress(subject="box", name="disk_read", done=0.5)
+    refused = True
     assert list(disk_events("box", tmp_path, effort, tools))[-1].event == "refused"
 
-    def full(*_: object) -> None:
+    def full(*_: object) -> Generator[float, None, Outcome]:
+        yield 0.5
         msg = "the disk is full: free some space"
         raise StorageError(msg)
 
