@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from hgx.drivers import _cupy_kernels as kernels
+from hgx.drivers._buffers import Buffers, check_size, not_enough
 from hgx.drivers._host import room
 from hgx.drivers.base import (
     Buffer,
@@ -22,7 +23,6 @@ from hgx.drivers.base import (
     OutOfDeviceMemory,
 )
 from hgx.errors import Unavailable
-from hgx.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -64,7 +64,7 @@ class CupyDriver:
         self._given = cupy
         self._cupy: Cupy | None = None
         self._devices: tuple[DeviceInfo, ...] = ()
-        self._addresses: dict[Buffer, int] = {}
+        self._buffers: Buffers[int] = Buffers()
 
     def initialize(self) -> None:
         """Import CuPy and look at all devices."""
@@ -89,7 +89,7 @@ class CupyDriver:
         """Free all buffers."""
         if self._cupy is None:
             return
-        for buffer in tuple(self._addresses):
+        for buffer in self._buffers:
             with suppress(DeviceError):  # of a card that is gone there is nothing to give back
                 self.deallocate(buffer)
         self._cupy, self._devices = None, ()
@@ -111,20 +111,16 @@ class CupyDriver:
     def allocate(self, index: int, size_bytes: int) -> Buffer:
         """Reserve memory of a card."""
         self.get_device(index)
-        if size_bytes <= 0:
-            msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
-            raise DeviceError(msg)
+        check_size(size_bytes)
         self._make_sure_of(index, size_bytes)
         with self._on(index) as cupy:
             address = cupy.cuda.runtime.malloc(size_bytes)
-        buffer = Buffer(index, size_bytes)
-        self._addresses[buffer] = address
-        return buffer
+        return self._buffers.add(index, size_bytes, address)
 
     def deallocate(self, buffer: Buffer) -> None:
         """Give memory back."""
-        address = self._address(buffer)
-        del self._addresses[buffer]
+        self._loaded()
+        address = self._buffers.remove(buffer)
         with self._on(buffer.index) as cupy:
             cupy.cuda.runtime.free(address)
 
@@ -267,26 +263,12 @@ class CupyDriver:
         """Refuse what does not fit: Windows would lend main memory, unified parts would swap."""
         free = self._free_bytes(index)
         if size_bytes > free:
-            msg = (
-                f"{self.backend}:{index} has {format_bytes(free)} of memory left, and "
-                f"{format_bytes(size_bytes)} was asked for: free some, or ask for less"
-            )
-            raise OutOfDeviceMemory(msg)
+            raise not_enough(f"{self.backend}:{index}", free, size_bytes)
 
     def _address(self, buffer: Buffer, offset: int = 0, size: int = 0) -> int:
         """Return where a part of a buffer is."""
         self._loaded()
-        address = self._addresses.get(buffer)
-        if address is None:
-            msg = f"a buffer of {buffer.size_bytes} bytes was freed before: do not use it again"
-            raise DeviceError(msg)
-        if offset < 0 or size < 0 or offset + size > buffer.size_bytes:
-            msg = (
-                f"{size} bytes at {offset} are not inside a buffer of {buffer.size_bytes} bytes: "
-                "copy less, or allocate more"
-            )
-            raise DeviceError(msg)
-        return address + offset
+        return self._buffers.content_with(buffer, offset, size) + offset
 
 
 def _out_of_memory(name: str) -> OutOfDeviceMemory:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hgx.drivers._buffers import Buffers, check_size, not_enough
 from hgx.drivers._host import deliver
 from hgx.drivers.base import (
     Buffer,
@@ -16,7 +17,6 @@ from hgx.drivers.base import (
     DeviceInfo,
     Kernel,
     MemoryInfo,
-    OutOfDeviceMemory,
 )
 from hgx.sensors import cpu, memory
 from hgx.units import MIB, format_bytes
@@ -43,7 +43,7 @@ class CpuDriver:
 
     def __init__(self) -> None:
         self._ready = False
-        self._buffers: dict[Buffer, NDArray[np.uint8]] = {}
+        self._buffers: Buffers[NDArray[np.uint8]] = Buffers()
 
     def initialize(self) -> None:
         """Do what the contract says; nothing can be missing here."""
@@ -72,19 +72,15 @@ class CpuDriver:
     def allocate(self, index: int, size_bytes: int) -> Buffer:
         """Reserve main memory; zeros are written to it, so that it is really there."""
         self._check(index)
-        if size_bytes <= 0:
-            msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
-            raise DeviceError(msg)
+        check_size(size_bytes)
         (content,) = _empty((size_bytes,), np.dtype(np.uint8))
         content.fill(0)
-        buffer = Buffer(index, size_bytes)
-        self._buffers[buffer] = content
-        return buffer
+        return self._buffers.add(index, size_bytes, content)
 
     def deallocate(self, buffer: Buffer) -> None:
         """Give memory back."""
-        self._content(buffer)
-        del self._buffers[buffer]
+        self._check(buffer.index)
+        self._buffers.remove(buffer)
 
     def copy_to_device(self, data: bytes, buffer: Buffer, offset_bytes: int = 0) -> None:
         """Copy bytes into a buffer."""
@@ -189,21 +185,11 @@ class CpuDriver:
 
     def _content(self, buffer: Buffer) -> NDArray[np.uint8]:
         self._check(buffer.index)
-        content = self._buffers.get(buffer)
-        if content is None:
-            msg = f"a buffer of {buffer.size_bytes} bytes was freed before: do not use it again"
-            raise DeviceError(msg)
-        return content
+        return self._buffers.content(buffer)
 
     def _part(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
-        content = self._content(buffer)
-        if offset < 0 or size < 0 or offset + size > buffer.size_bytes:
-            msg = (
-                f"{size} bytes at {offset} are not inside a buffer of {buffer.size_bytes} bytes: "
-                "copy less, or allocate more"
-            )
-            raise DeviceError(msg)
-        return content[offset : offset + size]
+        self._check(buffer.index)
+        return self._buffers.content_with(buffer, offset, size)[offset : offset + size]
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], *, arrays: int = 1) -> list[NDArray[Any]]:
@@ -214,18 +200,11 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], *, arrays: int = 1) -> 
     size = arrays * math.prod(shape) * dtype.itemsize
     free = memory.read_memory().free_bytes
     if size + _SPARE_BYTES > free:
-        raise OutOfDeviceMemory(_too_much(size, free))
+        raise not_enough("cpu:0", free, size)
     try:
         return [np.empty(shape, dtype) for _ in range(arrays)]
     except MemoryError as error:
-        raise OutOfDeviceMemory(_too_much(size, free)) from error
-
-
-def _too_much(size_bytes: int, free_bytes: int) -> str:
-    return (
-        f"cpu:0 has {format_bytes(free_bytes)} of memory left, and {format_bytes(size_bytes)} "
-        "was asked for: free some, or ask for less"
-    )
+        raise not_enough("cpu:0", free, size) from error
 
 
 def _fill_with_ones(part: NDArray[np.float64]) -> None:

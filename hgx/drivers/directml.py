@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.drivers import _dxgi, _ort
+from hgx.drivers._buffers import Buffers, check_size, not_enough
 from hgx.drivers._host import deliver, room
 from hgx.drivers.base import (
     Buffer,
@@ -24,11 +25,9 @@ from hgx.drivers.base import (
     DeviceInfo,
     Kernel,
     MemoryInfo,
-    OutOfDeviceMemory,
 )
 from hgx.errors import Unavailable
 from hgx.sensors import memory
-from hgx.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -79,7 +78,7 @@ class DirectMlDriver:
         self._list = adapters
         self._adapters: tuple[Adapter, ...] | None = None
         self._work: dict[int, _ort.OrtAdapter] = {}
-        self._buffers: dict[Buffer, _ort.Array] = {}
+        self._buffers: Buffers[_ort.Array] = Buffers()
 
     def initialize(self) -> None:
         """Load ONNX Runtime and list the adapters."""
@@ -122,19 +121,15 @@ class DirectMlDriver:
     def allocate(self, index: int, size_bytes: int) -> Buffer:
         """Reserve memory of an adapter, by copying zeros to it."""
         self._adapter(index)
-        if size_bytes <= 0:
-            msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
-            raise DeviceError(msg)
+        check_size(size_bytes)
         with self._reserving(index, size_bytes, host_bytes=size_bytes):
             content = self._on(index).put(np.zeros(size_bytes, np.uint8))
-        buffer = Buffer(index, size_bytes)
-        self._buffers[buffer] = content
-        return buffer
+        return self._buffers.add(index, size_bytes, content)
 
     def deallocate(self, buffer: Buffer) -> None:
         """Give memory back, as far as ONNX Runtime does not keep it for later buffers."""
-        self._content(buffer)
-        del self._buffers[buffer]
+        self._adapter(buffer.index)
+        self._buffers.remove(buffer)
 
     def copy_to_device(self, data: bytes, buffer: Buffer, offset_bytes: int = 0) -> None:
         """Copy bytes into a buffer; a part is written with the whole."""
@@ -257,14 +252,14 @@ class DirectMlDriver:
         if self._adapter(index).unified_memory is not False:
             host_bytes += size_bytes  # it is the host's memory too, as far as anyone knows
         if size_bytes > free:
-            raise _too_much(f"directml:{index}", free, size_bytes)
+            raise not_enough(f"directml:{index}", free, size_bytes)
         if host_bytes > host_free:
-            raise _too_much("this machine", host_free, host_bytes)
+            raise not_enough("this machine", host_free, host_bytes)
         try:
             with _ort.translating(f"directml:{index}"):
                 yield
         except MemoryError as error:
-            raise _too_much("this machine", host_free, host_bytes) from error
+            raise not_enough("this machine", host_free, host_bytes) from error
 
     def _listed(self) -> tuple[Adapter, ...]:
         if self._adapters is None:
@@ -288,25 +283,8 @@ class DirectMlDriver:
 
     def _content(self, buffer: Buffer) -> _ort.Array:
         self._adapter(buffer.index)
-        content = self._buffers.get(buffer)
-        if content is None:
-            msg = f"a buffer of {buffer.size_bytes} bytes was freed before: do not use it again"
-            raise DeviceError(msg)
-        return content
+        return self._buffers.content(buffer)
 
     def _part(self, buffer: Buffer, offset: int, size: int) -> _ort.Array:
-        content = self._content(buffer)
-        if offset < 0 or size < 0 or offset + size > buffer.size_bytes:
-            msg = (
-                f"{size} bytes at {offset} are not inside a buffer of {buffer.size_bytes} bytes: "
-                "copy less, or allocate more"
-            )
-            raise DeviceError(msg)
-        return content
-
-
-def _too_much(where: str, free_bytes: int, size_bytes: int) -> OutOfDeviceMemory:
-    return OutOfDeviceMemory(
-        f"{where} has {format_bytes(free_bytes)} of memory left, and "
-        f"{format_bytes(size_bytes)} was asked for: free some, or ask for less"
-    )
+        self._adapter(buffer.index)
+        return self._buffers.content_with(buffer, offset, size)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hgx.drivers import _coreml
+from hgx.drivers._buffers import Buffers, check_size, not_enough
 from hgx.drivers._host import deliver
 from hgx.drivers._mlx import Mlx
 from hgx.drivers.base import (
@@ -26,11 +27,9 @@ from hgx.drivers.base import (
     DeviceInfo,
     Kernel,
     MemoryInfo,
-    OutOfDeviceMemory,
 )
 from hgx.errors import Unavailable
 from hgx.sensors import memory
-from hgx.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -70,7 +69,7 @@ class MetalDriver:
         self._kind = device
         self._neural = neural
         self._mlx: Mlx | None = None
-        self._buffers: dict[Buffer, NDArray[np.uint8]] = {}
+        self._buffers: Buffers[NDArray[np.uint8]] = Buffers()
 
     def initialize(self) -> None:
         """Load MLX."""
@@ -107,21 +106,17 @@ class MetalDriver:
     def allocate(self, index: int, size_bytes: int) -> Buffer:
         """Reserve memory; zeros are written to it, so that it is really there."""
         mlx = self._checked(index)
-        if size_bytes <= 0:
-            msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
-            raise DeviceError(msg)
+        check_size(size_bytes)
         with self._reserving(index, size_bytes):
             reserve = mlx.reserve if index == _GPU else _reserve
             content = reserve(size_bytes)
-        buffer = Buffer(index, size_bytes)
-        self._buffers[buffer] = content
-        return buffer
+        return self._buffers.add(index, size_bytes, content)
 
     def deallocate(self, buffer: Buffer) -> None:
         """Give memory back, to the system too."""
-        self._content(buffer)
-        del self._buffers[buffer]
-        self._checked(buffer.index).clear()
+        mlx = self._checked(buffer.index)
+        self._buffers.remove(buffer)
+        mlx.clear()
 
     def copy_to_device(self, data: bytes, buffer: Buffer, offset_bytes: int = 0) -> None:
         """Copy bytes into a buffer."""
@@ -218,16 +213,12 @@ class MetalDriver:
     def _reserving(self, index: int, size_bytes: int) -> Generator[None]:
         """Refuse before the system is harmed: it would swap, or end this process."""
         free = self.memory_info(index).free_bytes or 0
-        msg = (
-            f"metal:{index} has {format_bytes(free)} of memory left, and "
-            f"{format_bytes(size_bytes)} was asked for: free some, or ask for less"
-        )
         if size_bytes > free:
-            raise OutOfDeviceMemory(msg)
+            raise not_enough(f"metal:{index}", free, size_bytes)
         try:
             yield
         except (MemoryError, RuntimeError) as error:  # MLX raises the latter
-            raise OutOfDeviceMemory(msg) from error
+            raise not_enough(f"metal:{index}", free, size_bytes) from error
 
     def _checked(self, index: int) -> Mlx:
         if self._mlx is None:
@@ -248,21 +239,11 @@ class MetalDriver:
 
     def _content(self, buffer: Buffer) -> NDArray[np.uint8]:
         self._checked(buffer.index)
-        content = self._buffers.get(buffer)
-        if content is None:
-            msg = f"a buffer of {buffer.size_bytes} bytes was freed before: do not use it again"
-            raise DeviceError(msg)
-        return content
+        return self._buffers.content(buffer)
 
     def _part(self, buffer: Buffer, offset: int, size: int) -> NDArray[np.uint8]:
-        content = self._content(buffer)
-        if offset < 0 or size < 0 or offset + size > buffer.size_bytes:
-            msg = (
-                f"{size} bytes at {offset} are not inside a buffer of {buffer.size_bytes} bytes: "
-                "copy less, or allocate more"
-            )
-            raise DeviceError(msg)
-        return content[offset : offset + size]
+        self._checked(buffer.index)
+        return self._buffers.content_with(buffer, offset, size)[offset : offset + size]
 
 
 def _reserve(size_bytes: int) -> NDArray[np.uint8]:

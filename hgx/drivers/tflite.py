@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.drivers._buffers import Buffers, check_size, not_enough
 from hgx.drivers._flatmodel import HOLDER_ROW_BYTES, holder, product
 from hgx.drivers._host import deliver
 from hgx.drivers._litert import LiteRt, Memory, Model, Work, adapter_in, standard_error_kept
@@ -90,7 +91,7 @@ class TfliteDriver:
         self._software = software
         self._runtime: LiteRt | None = None
         self._devices: tuple[_Device, ...] = ()
-        self._buffers: dict[Buffer, Memory] = {}
+        self._buffers: Buffers[Memory] = Buffers()
 
     def initialize(self) -> None:
         """Load LiteRT and try each accelerator."""
@@ -128,23 +129,19 @@ class TfliteDriver:
     def allocate(self, index: int, size_bytes: int) -> Buffer:
         """Reserve memory: the input of a model that is never run."""
         self._device(index)
-        if size_bytes <= 0:
-            msg = f"a buffer of {size_bytes} bytes was asked for: ask for at least 1"
-            raise DeviceError(msg)
+        check_size(size_bytes)
         rows = -(-size_bytes // HOLDER_ROW_BYTES)
         _need(index, rows * HOLDER_ROW_BYTES)
         with _too_large(index, size_bytes):
             (content,) = self._compile(index, holder(rows)).inputs()
             # Only what was written to counts as used, and so is not promised once more.
             content.write(np.zeros(rows * HOLDER_ROW_BYTES, np.uint8))
-        buffer = Buffer(index, size_bytes)
-        self._buffers[buffer] = content
-        return buffer
+        return self._buffers.add(index, size_bytes, content)
 
     def deallocate(self, buffer: Buffer) -> None:
         """Give memory back."""
-        self._content(buffer)
-        self._buffers.pop(buffer).free()
+        self._device(buffer.index)
+        self._buffers.remove(buffer).free()
 
     def copy_to_device(self, data: bytes, buffer: Buffer, offset_bytes: int = 0) -> None:
         """Copy bytes into a buffer; what is before them is read and written again."""
@@ -278,32 +275,18 @@ class TfliteDriver:
 
     def _content(self, buffer: Buffer) -> Memory:
         self._device(buffer.index)
-        content = self._buffers.get(buffer)
-        if content is None:
-            msg = f"a buffer of {buffer.size_bytes} bytes was freed before: do not use it again"
-            raise DeviceError(msg)
-        return content
+        return self._buffers.content(buffer)
 
     def _part(self, buffer: Buffer, offset: int, size: int) -> Memory:
-        content = self._content(buffer)
-        if offset < 0 or size < 0 or offset + size > buffer.size_bytes:
-            msg = (
-                f"{size} bytes at {offset} are not inside a buffer of {buffer.size_bytes} bytes: "
-                "copy less, or allocate more"
-            )
-            raise DeviceError(msg)
-        return content
+        self._device(buffer.index)
+        return self._buffers.content_with(buffer, offset, size)
 
 
 def _need(index: int, size_bytes: int) -> None:
     """Refuse what does not fit: the system would promise it, and end us using it."""
     free = memory.read_memory().free_bytes
     if size_bytes > free:
-        msg = (
-            f"tflite:{index} has {format_bytes(free)} of memory left, and "
-            f"{format_bytes(size_bytes)} were asked for: free some, or ask for less"
-        )
-        raise OutOfDeviceMemory(msg)
+        raise not_enough(f"tflite:{index}", free, size_bytes)
 
 
 @contextmanager
