@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from tests.net.namespaces import Machine
+
 # A busy machine is slow, not wrong. In CI the same examples run each time, so that a commit is
 # not refused for what it did not change; elsewhere new ones are tried.
 settings.register_profile(
@@ -28,3 +30,13 @@ def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Generator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HGX_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture
+def lan(network: tuple[Machine, ...]) -> Generator[tuple[Machine, ...]]:
+    """The machines of a module's ``network``, with what a test leaves running ended."""
+    try:
+        yield network
+    finally:
+        for machine in network:
+            machine.end()

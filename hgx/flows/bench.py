@@ -11,7 +11,6 @@ from hgx.bench.conditions import Watch
 from hgx.bench.device import Tools
 from hgx.bench.events import Failed, Progress, Refused, Result, Started
 from hgx.bench.parent import Target, device_events
-from hgx.drivers import backends
 from hgx.errors import HgxError, RegistryError, Unavailable
 from hgx.flows.bench_keep import Keeper, check_writable
 from hgx.flows.bench_links import link_events, peers_of
@@ -22,6 +21,7 @@ from hgx.flows.bench_record import (
     with_link,
 )
 from hgx.flows.inputs import find_registry
+from hgx.flows.sight import sight_of
 from hgx.sensors.battery import power_source, read_battery
 from hgx.sensors.source import MACHINE
 from hgx.store.atomic import shown_path
@@ -92,12 +92,7 @@ def live_ways() -> Ways:
     def of_link(own: str, peer: Node, effort: EffortName) -> Iterator[Event]:
         return link_events(own, peer, LINK[effort], tools)
 
-    return Ways(
-        lambda: {found.name: found.absent() for found in backends()},
-        of_device,
-        of_disk,
-        of_link,
-    )
+    return Ways(sight_of(MACHINE).absent, of_device, of_disk, of_link)
 
 
 def bench(

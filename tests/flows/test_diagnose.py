@@ -39,16 +39,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Machine
         yield made
 
 
-@pytest.fixture
-def lan(network: tuple[Machine, ...]) -> Generator[tuple[Machine, ...]]:
-    """The same, with what a test leaves running ended."""
-    try:
-        yield network
-    finally:
-        for machine in network:
-            machine.end()
-
-
 class Found:
     """What a diagnosis found.
 

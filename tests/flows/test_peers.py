@@ -35,16 +35,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Machine
         yield made
 
 
-@pytest.fixture
-def lan(network: tuple[Machine, ...]) -> Generator[tuple[Machine, ...]]:
-    """The same, with what a test leaves running ended."""
-    try:
-        yield network
-    finally:
-        for machine in network:
-            machine.end()
-
-
 def test_three_nodes_see_each_other(lan: tuple[Machine, ...]) -> None:
     """Each of three nodes finds the two others with their devices, unpaired and never itself."""
     names = ("tower", "laptop", "phone")
