@@ -21,7 +21,7 @@ from hgx.net.advert import DEFAULT_PORT, Advert, is_name, is_reachable
 from hgx.net.announcer import Announcer
 from hgx.net.identity import server_context
 from hgx.net.interfaces import own_addresses
-from hgx.node.app import create_app
+from hgx.node.app import MOST_HEADER_BYTES, create_app
 from hgx.node.door import Door
 from hgx.node.listening import listen
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _POLL_S = 0.1
 _GRACE_S = 2
 _FIRST_REQUEST_S = 5
-_MOST_HEADER_BYTES = 16 * 1024
 
 
 class Running(NamedTuple):
@@ -170,7 +169,7 @@ class _Agent:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+            h11_max_incomplete_event_size=MOST_HEADER_BYTES,
             timeout_graceful_shutdown=_GRACE_S,
         )
         return _Server(config)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+MOST_HEADER_BYTES = 16 * 1024
+"""Of the headers of a request; none of a peer's has a kilobyte."""
 
 _HELD_S = MOST_S + 5
 """How long one may keep the link for a test: what is on the way still has to arrive."""
@@ -48,8 +52,30 @@ def create_app(describe: Callable[[], dict[str, JsonValue]]) -> Starlette:
             Route(PATH, node),
             Route(DOWN_PATH, link.down),
             Route(UP_PATH, link.up, methods=["POST"]),
-        ]
+        ],
+        middleware=[Middleware(ShortHeaders)],
     )
+
+
+class ShortHeaders:
+    """ASGI middleware that refuses requests with long headers.
+
+    The server itself bounds only headers that have not all arrived: those that come in one piece,
+    as a quick sender's do, pass it whatever their length.
+
+    Args:
+        app: What comes behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request as ASGI prescribes."""
+        app = self._app
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER_BYTES:
+            app = JSONResponse({"error": "these headers are too long"}, 400)
+        await app(scope, receive, send)
 
 
 MOST_STREAMS = 4

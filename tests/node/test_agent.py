@@ -30,7 +30,7 @@ from hgx.store.home import Home
 from tests.net.node import described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, MutableMapping
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -131,6 +131,27 @@ def test_long_headers(identity: Identity) -> None:
     with node(identity) as running:
         status, _ = get(running.port, "/v1/node", "GET", "X: " + "x" * 70_000)
     assert status == 400
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 400)])
+def test_long_headers_that_come_at_once(more: int, status: int) -> None:
+    """Headers are bounded also where the server got all of them in one piece."""
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    async def send(message: MutableMapping[str, object]) -> None:
+        sent.append(dict(message))
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/node",
+        "headers": [(b"x", b"x" * (app.MOST_HEADER_BYTES - 1 + more))],
+    }
+    asyncio.run(app.create_app(lambda: described("tower"))(scope, receive, send))
+    assert sent[0]["status"] == status
 
 
 def test_tls_only(identity: Identity) -> None:
