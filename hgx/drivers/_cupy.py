@@ -27,6 +27,7 @@ from hgx.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from hgx.core.reading import Reading
     from hgx.drivers._cupy_api import Cupy, Runtime
 
 OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation, hipErrorOutOfMemory
@@ -170,6 +171,18 @@ class CupyDriver:
         total = self.get_device(index).memory_total_bytes
         return MemoryInfo(total, min(total, self._free_bytes(index)))
 
+    def temperature(self, index: int) -> float | None:
+        """Read the temperature of the chip in °C, as the sensors give it."""
+        return self._reading(index).temperature_c
+
+    def power(self, index: int) -> float | None:
+        """Read the power in watts, as the sensors give it: of the moment, or else an average."""
+        return self._reading(index).power_w
+
+    def clock(self, index: int) -> float | None:
+        """Read the clock of the arithmetic units now in hertz, as the sensors give it."""
+        return self._reading(index).clock_hz
+
     def matmul_types(self, index: int) -> tuple[str, ...]:
         """Name the types that the vendor's library multiplies."""
         self.get_device(index)
@@ -207,6 +220,10 @@ class CupyDriver:
 
     def _uuid(self, runtime: Runtime, index: int, properties: Mapping[str, Any]) -> str | None:
         """Return what a card is called wherever it sits."""
+        raise NotImplementedError
+
+    def _reading(self, index: int) -> Reading:
+        """Read the sensors of a card."""
         raise NotImplementedError
 
     def _free_bytes(self, index: int) -> int:

@@ -50,7 +50,8 @@ def adapter_in(log: str) -> Adapter | None:
 def standard_error_kept() -> Generator[Callable[[], str]]:
     """Keep what is written to the process's standard error, and give a function that returns it.
 
-    There is no other way to LiteRT's log. Other threads' output is caught too: keep it short.
+    LiteRT's Python has no other way to its log, and none to make it say less. Other threads' output
+    is caught too: keep it short.
     """
     with tempfile.TemporaryFile() as kept:
 

@@ -11,18 +11,19 @@ import platform
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from hgx.core.reading import Reading
 from hgx.drivers import _cupy
 from hgx.drivers._cupy import CupyDriver
 from hgx.errors import Unavailable
 from hgx.sensors.memory import read_memory
-from hgx.sensors.nvml import read_cards
+from hgx.sensors.nvml import read_cards, reading_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hgx.drivers._cupy_api import Cupy, Runtime
     from hgx.sensors.memory import HostMemory
-    from hgx.sensors.nvml import Card, Survey
+    from hgx.sensors.nvml import Survey
 
 _INSTALL = "pip install 'cupy-cuda13x[ctk]' (cupy-cuda12x for an older NVIDIA driver)"
 _OLD_DRIVER = 35  # cudaErrorInsufficientDriver: also what a machine without any driver gives
@@ -92,21 +93,6 @@ class CudaDriver(CupyDriver):
         self._survey = survey
         self._host_memory = host_memory
 
-    def temperature(self, index: int) -> float | None:
-        """Read the temperature of the chip in °C."""
-        card = self._card(index)
-        return card and card.temperature_c
-
-    def power(self, index: int) -> float | None:
-        """Read the power drawn now in watts."""
-        card = self._card(index)
-        return card and card.power_w
-
-    def clock(self, index: int) -> float | None:
-        """Read the clock of the cores now in hertz."""
-        card = self._card(index)
-        return card and card.sm_clock_hz
-
     def _prepare(self) -> None:
         # By default CUDA puts what it takes for the fastest card first.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
@@ -142,11 +128,12 @@ class CudaDriver(CupyDriver):
             return self._host_memory().free_bytes
         return super()._free_bytes(index)
 
-    def _card(self, index: int) -> Card | None:
+    def _reading(self, index: int) -> Reading:
         uuid = self.get_device(index).uuid
         if uuid is None:
-            return None
-        return next((card for card in self._survey().cards if card.uuid == uuid), None)
+            return Reading()
+        cards = (card for card in self._survey().cards if card.uuid == uuid)
+        return next(map(reading_of, cards), Reading())
 
 
 def _uuid_text(raw: bytes) -> str:

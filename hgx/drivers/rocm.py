@@ -2,25 +2,27 @@
 
 Checked against recordings put together by hand, and only up to the import of CuPy 14.2 for ROCm 7.0
 against the real library: on a card it is unverified. The files are those of the kernel's
-documentation of amdgpu and of its KFD topology.
+documentation of its KFD topology; what amdgpu tells of a card, ``hgx.sensors.amdgpu`` reads.
 """
 
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hgx.drivers import _cupy
 from hgx.drivers._cupy import CupyDriver
 from hgx.errors import Unavailable
-from hgx.sensors.amdgpu import card_uuid
-from hgx.sensors.source import Machine
+from hgx.sensors.amdgpu import AmdSensors, card_uuid
+from hgx.sensors.source import MACHINE
+from hgx.sensors.values import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
+    from hgx.core.reading import Reading
     from hgx.drivers._cupy_api import Cupy, Runtime
+    from hgx.sensors.source import Source
 
 _INSTALL = "install ROCm 7 and pip install cupy-rocm-7-0"
 
@@ -60,7 +62,7 @@ class RocmDriver(CupyDriver):
 
     Args:
         cupy: The library; it is imported by ``initialize`` when absent.
-        root: Where ``sys`` is.
+        source: The machine, or a recording.
     """
 
     backend = "rocm"
@@ -68,27 +70,9 @@ class RocmDriver(CupyDriver):
     library = "hipBLAS"
     install = _INSTALL
 
-    def __init__(self, cupy: Cupy | None = None, *, root: Path = Path("/")) -> None:
+    def __init__(self, cupy: Cupy | None = None, *, source: Source = MACHINE) -> None:
         super().__init__(cupy)
-        self._root = root
-
-    def temperature(self, index: int) -> float | None:
-        """Read the hottest sensor of the chip in °C; that of its memory is left out."""
-        inputs = (
-            file
-            for file in self._sensors(index, "temp*_input")
-            if _read(file.with_name(file.name.replace("_input", "_label"))) != "mem"
-        )
-        millidegrees = [value for file in inputs if (value := _whole(_read(file))) is not None]
-        return max(millidegrees) / 1000 if millidegrees else None
-
-    def power(self, index: int) -> float | None:
-        """Read the power drawn in watts, an average where the card gives one."""
-        return self._first(index, ("power1_average", "power1_input"), 1e-6)
-
-    def clock(self, index: int) -> float | None:
-        """Read the clock of the arithmetic units now in hertz."""
-        return self._first(index, ("freq1_input",), 1.0)
+        self._source = source
 
     def _start_failure(self, runtime: Runtime, status: int | None, words: str) -> Unavailable:
         del runtime
@@ -102,47 +86,28 @@ class RocmDriver(CupyDriver):
         location = int(bus, 16) << 8 | int(device, 16) << 3 | int(function, 16)
         sought = {"location_id": str(location), "domain": str(int(domain, 16))}
         sizes = [l2_bytes]
-        for node in (self._root / "sys/class/kfd/kfd/topology/nodes").glob("*"):
-            if sought.items() <= _properties(node / "properties").items():
-                caches = (_properties(file) for file in node.glob("caches/*/properties"))
-                sizes += [(_whole(cache.get("size", "")) or 0) * 1024 for cache in caches]
+        for node in self._source.glob("sys/class/kfd/kfd/topology/nodes/*"):
+            if sought.items() <= self._properties(f"{node}/properties").items():
+                files = self._source.glob(f"{node}/caches/*/properties")
+                caches = (number(self._properties(file).get("size")) for file in files)
+                sizes += (int(kibibytes) * 1024 for kibibytes in caches if kibibytes)
         return max(sizes) or None
 
     def _uuid(self, runtime: Runtime, index: int, properties: Mapping[str, Any]) -> str | None:
         del properties  # CuPy leaves HIP's out
-        return card_uuid(Machine(self._root), _place(runtime, index))
+        return card_uuid(self._source, _place(runtime, index))
 
-    def _sensors(self, index: int, names: str) -> Iterable[Path]:
+    def _reading(self, index: int) -> Reading:
         with self._on(index) as cupy:
-            place = self._root / _place(cupy.cuda.runtime, index)
-        return sorted(place.glob(f"hwmon/hwmon*/{names}"))
+            place = _place(cupy.cuda.runtime, index)
+        return AmdSensors(self._source, place).read()
 
-    def _first(self, index: int, names: Iterable[str], scale: float) -> float | None:
-        for name in names:
-            for file in self._sensors(index, name):
-                value = _whole(_read(file))
-                if value is not None:
-                    return value * scale
-        return None
+    def _properties(self, path: str) -> dict[str, str]:
+        """Read the lines of a file that are a name and a value."""
+        pairs = (line.split() for line in (self._source.read(path) or "").splitlines())
+        return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def _place(runtime: Runtime, index: int) -> str:
     """Say where a card is below the root: its address is right whichever cards ROCm shows."""
     return f"sys/bus/pci/devices/{runtime.deviceGetPCIBusId(index).lower()}"
-
-
-def _properties(file: Path) -> dict[str, str]:
-    """Read the lines of a file that are a name and a value."""
-    pairs = (line.split() for line in _read(file).splitlines())
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""  # this card, kernel or container does not have that file: unknown
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if text.lstrip("-").isdecimal() else None

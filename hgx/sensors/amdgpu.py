@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hgx.sensors import values
 from hgx.sensors.values import plausible, read_number, read_word
@@ -48,19 +48,6 @@ class AmdCard:
     memory_total_bytes: int | None = None
     memory_used_bytes: int | None = None
     shared_memory_total_bytes: int | None = None
-
-
-class _Sensors(NamedTuple):
-    """Where a card's sensors are, and limits, which do not change."""
-
-    temperature: str | None
-    power: str | None
-    power_kind: str | None
-    power_cap: str
-    clock: str | None
-    memory_clock: str | None
-    slowdown_c: float | None
-    shutdown_c: float | None
 
 
 def amd_cards(source: Source) -> tuple[AmdCard, ...]:
@@ -127,6 +114,45 @@ def _name(source: Source, path: str, facts: dict[str, str]) -> str:
     return f"AMD {facts.get('PCI_ID') or device or 'GPU'}"
 
 
+class AmdSensors:
+    """The sensors of one card; it looks for them once, and is then cheap to read.
+
+    Args:
+        source: The machine, or a recording.
+        path: Of the card's device, below the root.
+    """
+
+    def __init__(self, source: Source, path: str) -> None:
+        self._source = source
+        self._path = path
+        chips = source.glob(f"{path}/hwmon/hwmon*")
+        self._chip = chips[0] if chips else f"{path}/hwmon/hwmon0"
+        self._heat = _hottest(source, self._chip)
+        self._power, self._power_kind = _power(source, self._chip)
+        self._slowdown_c = read_number(source, f"{self._heat}_crit", _MILLI)
+        self._shutdown_c = read_number(source, f"{self._heat}_emergency", _MILLI)
+        self._total_bytes = _bytes(source, f"{path}/mem_info_vram_total") or None
+
+    def read(self) -> Reading:
+        """Read them; what the card does not tell is null."""
+        source, total = self._source, self._total_bytes
+        used = _bytes(source, f"{self._path}/mem_info_vram_used")
+        return values.reading(
+            temperature_c=read_number(source, f"{self._heat}_input", _MILLI),
+            slowdown_c=self._slowdown_c,
+            shutdown_c=self._shutdown_c,
+            power_w=self._power and read_number(source, self._power, _MICRO),
+            power_kind=self._power_kind,
+            power_limit_w=read_number(source, f"{self._chip}/power1_cap", _MICRO),
+            clock_hz=read_number(source, f"{self._chip}/freq1_input"),
+            memory_clock_hz=read_number(source, f"{self._chip}/freq2_input"),
+            utilisation=read_number(source, f"{self._path}/gpu_busy_percent", 0.01),
+            memory_total_bytes=total,
+            memory_used_bytes=used,
+            memory_free_bytes=None if total is None or used is None else total - used,
+        )
+
+
 class AmdSampler:
     """Readings of all cards; it looks for cards and sensors once, and is then cheap.
 
@@ -135,60 +161,24 @@ class AmdSampler:
     """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
-        self._cards = tuple((card, _sensors(source, card.path)) for card in amd_cards(source))
+        self._sensors = {card.index: AmdSensors(source, card.path) for card in amd_cards(source)}
 
     def __call__(self) -> dict[str, Reading]:
         """Read each card, by ``rocm:`` and its number here; ROCm may number fewer cards.
 
         A driver's card is this one where their identities are the same, not their numbers.
         """
-        return {f"rocm:{card.index}": self._read(card, sensors) for card, sensors in self._cards}
-
-    def _read(self, card: AmdCard, sensors: _Sensors) -> Reading:
-        used = _bytes(self._source, f"{card.path}/mem_info_vram_used")
-        total = card.memory_total_bytes
-        return values.reading(
-            temperature_c=self._number(sensors.temperature, _MILLI),
-            slowdown_c=sensors.slowdown_c,
-            shutdown_c=sensors.shutdown_c,
-            power_w=self._number(sensors.power, _MICRO),
-            power_kind=sensors.power_kind,
-            power_limit_w=self._number(sensors.power_cap, _MICRO),
-            clock_hz=self._number(sensors.clock),
-            memory_clock_hz=self._number(sensors.memory_clock),
-            utilisation=self._number(f"{card.path}/gpu_busy_percent", 0.01),
-            memory_total_bytes=total,
-            memory_used_bytes=used,
-            memory_free_bytes=None if total is None or used is None else total - used,
-        )
-
-    def _number(self, path: str | None, scale: float = 1.0) -> float | None:
-        return read_number(self._source, path, scale) if path else None
+        return {f"rocm:{index}": sensors.read() for index, sensors in self._sensors.items()}
 
 
-def _sensors(source: Source, device: str) -> _Sensors:
-    chips = source.glob(f"{device}/hwmon/hwmon*")
-    chip = chips[0] if chips else f"{device}/hwmon/hwmon0"
+def _hottest(source: Source, chip: str) -> str:
+    """Say how the files of the chip's hottest sensor begin; that of its memory is left out."""
     labels = {
         read_word(source, path): path.removesuffix("_label")
-        for kind in ("temp", "freq")
-        for path in source.glob(f"{chip}/{kind}*_label")
+        for path in source.glob(f"{chip}/temp*_label")
     }
     # Older cards have one sensor, and no label for it.
-    heat = next((labels[name] for name in _CHIP_LABELS if name in labels), f"{chip}/temp1")
-    power, kind = _power(source, chip)
-    clock, memory_clock = labels.get("sclk"), labels.get("mclk")
-    return _Sensors(
-        temperature=f"{heat}_input",
-        power=power,
-        power_kind=kind,
-        power_cap=f"{chip}/power1_cap",
-        clock=clock and f"{clock}_input",
-        memory_clock=memory_clock and f"{memory_clock}_input",
-        slowdown_c=read_number(source, f"{heat}_crit", _MILLI),
-        shutdown_c=read_number(source, f"{heat}_emergency", _MILLI),
-    )
+    return next((labels[name] for name in _CHIP_LABELS if name in labels), f"{chip}/temp1")
 
 
 def _power(source: Source, chip: str) -> tuple[str | None, str | None]:

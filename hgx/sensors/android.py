@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from hgx.core.reading import Battery
     from hgx.sensors.source import Source
 
-LEAST_RAW_TEMPERATURE = 1000
-"""Some vendors' zones count in degrees or tenths, not thousandths: these are then unknown."""
-
 _STATUS = re.compile(r"^\s*Thermal Status: ([0-6])\s*$", re.MULTILINE)
 _STATES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 _LINE = re.compile(r"^\s*([A-Za-z ]+): (\S+)\s*$", re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
-from hgx.sensors import android, values
+from hgx.sensors import values
 from hgx.sensors.cpu import Clocks, Energy, clock_hz, power_between
 from hgx.sensors.memory import find_memory
 from hgx.sensors.thermal import CpuHeat, CpuThrottles, Heat
@@ -122,8 +122,7 @@ def kernel_conditions(
         source: The machine, or a recording.
         service: Says why clocks are held down where no file does.
     """
-    least = android.LEAST_RAW_TEMPERATURE if source.system == "Android" else 0
-    heat, throttles, clocks = CpuHeat(source, least), CpuThrottles(source), Clocks(source)
+    heat, throttles, clocks = CpuHeat(source), CpuThrottles(source), Clocks(source)
 
     def read() -> Conditions:
         reasons = throttles.read()

@@ -110,8 +110,11 @@ class Scrubber:
         return value
 
     def _identity(self, original: str) -> str:
-        number = self._number("identity", original.strip('"'))
-        return f"{number:016x}"
+        # HIP's spelling of what amdgpu calls a card: both have to stay the same card.
+        original = original.strip('"')
+        kind = "GPU-" if original.startswith("GPU-") else ""
+        number = self._number("identity", original.removeprefix(kind))
+        return f"{kind}{number:016x}"
 
     def _number(self, kind: str, original: str) -> int:
         """Number what is replaced, from 1, in the order it is met."""

@@ -27,6 +27,8 @@ _CPU_ZONE = re.compile(
 )
 # Types of cooling devices that slow a processor down: of ACPI, of cpufreq, and its newer name.
 _COOLING_CPU = ("Processor", "cpufreq", "thermal-cpufreq")
+# Some phones' zones count in degrees or tenths, not thousandths: what is nearer to zero is unknown.
+_LEAST_RAW_ON_ANDROID = 1000
 _THROTTLE_COUNT = "thermal_throttle/package_throttle_count"
 
 
@@ -52,12 +54,11 @@ class CpuHeat:
 
     Args:
         source: The machine, or a recording.
-        least_raw: Readings nearer to zero than this are in some other unit, and unknown.
     """
 
-    def __init__(self, source: Source, least_raw: int = 0) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._least_raw = least_raw
+        self._least_raw = _LEAST_RAW_ON_ANDROID if source.system == "Android" else 0
         chips, zones = _chips(source), _zones(source)
         self._inputs = chips.inputs or zones.inputs
         self._slowdown_c = zones.slowdown_c if chips.slowdown_c is None else chips.slowdown_c

@@ -107,7 +107,7 @@ def reading(
     for name, value in values.items():
         found = plausible(name, value)
         fields[name] = int(found) if found is not None and name.endswith("_bytes") else found
-    if fields.get("power_w") is not None and power_kind in {"instant", "average"}:
+    if fields.get("power_w") is not None and power_kind in ("instant", "average"):
         fields["power_kind"] = power_kind
     return Reading.model_validate(fields | {"throttles": throttles})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +12,13 @@ from hgx.drivers import _cupy, rocm
 from hgx.drivers.base import DeviceInfo
 from hgx.drivers.rocm import RocmDriver
 from hgx.errors import Unavailable
-from hgx.sensors.amdgpu import amd_cards
+from hgx.sensors.amdgpu import AmdSensors, amd_cards
 from hgx.sensors.source import Machine
 from hgx.units import MIB
 from tests.drivers.contract import DriverContract
 from tests.drivers.recorded_cupy import RecordedCupy, load
 from tests.drivers.test_cuda import install
-from tests.sensors.doubles import always, write_files
+from tests.sensors.doubles import Told, always, write_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,12 +26,19 @@ if TYPE_CHECKING:
 
     from hgx.drivers.base import Driver
 
+CARD = "sys/bus/pci/devices/0000:03:00.0"
 
-def ready(root: Path, files: Mapping[str, str] | None = None) -> RocmDriver:
-    """Make the driver of the recorded machine, its files below a root, and initialize it."""
+
+def recorded(files: Mapping[str, str] | None = None) -> RocmDriver:
+    """Make the driver of the recorded machine, with its files or others."""
     recording = load("amd_two_cards")
-    write_files(root, recording["files"] if files is None else files)
-    driver = RocmDriver(RecordedCupy(recording), root=root)
+    source = Told(recording["files"] if files is None else files)
+    return RocmDriver(RecordedCupy(recording), source=source)
+
+
+def ready(files: Mapping[str, str] | None = None) -> RocmDriver:
+    """Make the driver of the recorded machine, and initialize it."""
+    driver = recorded(files)
     driver.initialize()
     return driver
 
@@ -47,18 +54,9 @@ class TestTwoCards(DriverContract):
     against = "recordings"
     runtime = "cupy-rocm-7-0"
 
-    root: ClassVar[Path]
-
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def files(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
-        """Write the recorded files once for all tests."""
-        cls.root = tmp_path_factory.mktemp("machine")
-        write_files(cls.root, load("amd_two_cards")["files"])
-
     def create(self) -> Driver:
         """Make the driver."""
-        return RocmDriver(RecordedCupy(load("amd_two_cards")), root=self.root)
+        return recorded()
 
 
 @pytest.mark.gpu
@@ -83,9 +81,9 @@ class TestRealCards(DriverContract):
         return driver
 
 
-def test_cards_are_described(tmp_path: Path) -> None:
+def test_cards_are_described() -> None:
     """Each card tells its name, memory and identity; its last cache is the Infinity Cache."""
-    assert ready(tmp_path).list_devices() == (
+    assert ready().list_devices() == (
         DeviceInfo(
             index=0,
             name="Radeon RX 7900 XTX",
@@ -114,21 +112,22 @@ def test_identities_are_those_of_the_sensors(tmp_path: Path) -> None:
         card = tmp_path / f"sys/class/drm/card{number}"
         card.mkdir(parents=True)
         (card / "device").symlink_to(place)
-    sensed = {card.uuid: card for card in amd_cards(Machine(tmp_path, "Linux"))}
+    source = Machine(tmp_path, "Linux")
+    sensed = {card.uuid: card for card in amd_cards(source)}
     hidden = RocmDriver(
-        RecordedCupy(changed("amd_two_cards", devices=recording["devices"][1:])), root=tmp_path
+        RecordedCupy(changed("amd_two_cards", devices=recording["devices"][1:])), source=source
     )
     hidden.initialize()
     (device,) = hidden.list_devices()
     assert sensed[device.uuid].pci_address == recording["devices"][1]["pci_bus_id"].lower()
     assert (sensed[device.uuid].index, device.index) == (1, 0)
     assert hidden.temperature(0) == 0  # the second card's
-    assert [device.uuid for device in ready(tmp_path).list_devices()] == list(sensed)
+    assert [device.uuid for device in ready().list_devices()] == list(sensed)
 
 
-def test_readings_are_the_cards(tmp_path: Path) -> None:
+def test_readings_are_the_cards() -> None:
     """The hottest sensor counts, but not that of the memory; 0 °C is a reading."""
-    driver = ready(tmp_path)
+    driver = ready()
     readings = [(driver.temperature(i), driver.power(i), driver.clock(i)) for i in (0, 1)]
     assert readings == [
         (52, pytest.approx(31), 492e6),
@@ -136,17 +135,26 @@ def test_readings_are_the_cards(tmp_path: Path) -> None:
     ]
 
 
-def test_kernel_that_tells_little(tmp_path: Path) -> None:
+def test_readings_are_those_of_the_sensors() -> None:
+    """Driver and sensors read a card in one way: power of the moment goes before an average."""
+    files = load("amd_two_cards")["files"]
+    files[f"{CARD}/hwmon/hwmon3/power1_input"] = "44000000"
+    driver, sensed = ready(files), AmdSensors(Told(files), CARD).read()
+    told = (driver.temperature(0), driver.power(0), driver.clock(0))
+    assert told == (sensed.temperature_c, sensed.power_w, sensed.clock_hz) == (52, 44, 492e6)
+
+
+def test_kernel_that_tells_little() -> None:
     """Without files of the card, what they would tell is unknown, and the cache is HIP's."""
-    driver = ready(tmp_path, files={})
+    driver = ready({})
     assert [device.uuid for device in driver.list_devices()] == [None, None]
     assert [device.cache_bytes for device in driver.list_devices()] == [6 * MIB, 4 * MIB]
     assert driver.temperature(0) is driver.power(0) is driver.clock(0) is None
 
 
-def test_files_that_say_nothing(tmp_path: Path) -> None:
+def test_files_that_say_nothing() -> None:
     """A file that holds no number is as unknown as a file that is not there."""
-    place = "sys/bus/pci/devices/0000:03:00.0/hwmon/hwmon3"
+    place = f"{CARD}/hwmon/hwmon3"
     nodes = "sys/class/kfd/kfd/topology/nodes/1"
     files = {
         f"{place}/temp1_input": "",
@@ -154,14 +162,14 @@ def test_files_that_say_nothing(tmp_path: Path) -> None:
         f"{nodes}/properties": "location_id 768\ndomain 0\na line of more words",
         f"{nodes}/caches/0/properties": "level 3",
     }
-    driver = ready(tmp_path, files=files)
+    driver = ready(files)
     assert driver.temperature(0) is driver.power(0) is None
     assert driver.get_device(0).cache_bytes == 6 * MIB
 
 
-def test_method_names_the_library(tmp_path: Path) -> None:
+def test_method_names_the_library() -> None:
     """A product says that AMD's library made it."""
-    with ready(tmp_path).matmul(1, "float32", 8) as kernel:
+    with ready().matmul(1, "float32", 8) as kernel:
         assert kernel.method == "8 x 8 float32 product (hipBLAS through CuPy 14.2.0)"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hgx.core.reading import Reading
-from hgx.sensors.amdgpu import AmdCard, AmdSampler, amd_cards
+from hgx.sensors.amdgpu import AmdCard, AmdSampler, AmdSensors, amd_cards
 from tests.sensors.doubles import Told
 
 CARD = "sys/class/drm/card{}/device"
@@ -85,6 +85,20 @@ def test_old_card_without_labels() -> None:
     }
     (found,) = AmdSampler(Told(files))().values()
     assert found == Reading(temperature_c=0, slowdown_c=94, power_w=35.17, power_kind="average")
+
+
+def test_power_of_the_moment() -> None:
+    """Where a card gives its power of the moment and an average, that of the moment counts."""
+    files = {f"{HWMON}/power1_average": "35170000\n", f"{HWMON}/power1_input": "44000000\n"}
+    found = AmdSensors(Told(files), CARD.format(0)).read()
+    assert found == Reading(power_w=44, power_kind="instant")
+
+
+def test_clocks() -> None:
+    """The first clock is that of the arithmetic units, the second that of the memory."""
+    files = {f"{HWMON}/freq1_input": "2485000000\n", f"{HWMON}/freq2_input": "1249000000\n"}
+    found = AmdSensors(Told(files), CARD.format(0)).read()
+    assert found == Reading(clock_hz=2485e6, memory_clock_hz=1249e6)
 
 
 def test_card_that_vanishes() -> None:

@@ -93,6 +93,14 @@ def test_consistent() -> None:
     assert scrubber.file("a/name", "beef\n") == "beef\n"
 
 
+def test_a_card_of_amds_stays_the_same() -> None:
+    """What its kernel driver calls a card is still what HIP calls it."""
+    scrubber = Scrubber()
+    assert scrubber.value({"uuid": "GPU-1f2e"}) == {"uuid": "GPU-0000000000000001"}
+    assert scrubber.text('{"uuid": "GPU-1f2e"}') == '{"uuid": "GPU-0000000000000001"}'
+    assert scrubber.file("a/unique_id", "1F2E\n") == "0000000000000001\n"
+
+
 def test_values() -> None:
     """Texts at any depth of JSON are scrubbed; fields of identities wholly, numbers not."""
     value: JsonValue = {

@@ -72,10 +72,12 @@ def test_zone_seen_through_hwmon() -> None:
 
 
 def test_units_of_phones() -> None:
-    """Where a zone may count in other units, readings near zero are unknown, zero excepted."""
+    """Phones' zones may count in other units: readings near zero are unknown, zero excepted."""
     files = zone(0, "cpu-0-0-usr", "42") | zone(1, "cpu-0-1-usr", "0")
-    assert CpuHeat(Told(files), least_raw=1000).read() == Heat(0)
-    assert CpuHeat(Told(zone(0, "cpu-0-0-usr", "42")), least_raw=1000).read() == Heat()
+    assert CpuHeat(Told(files, system="Android")).read() == Heat(0)
+    files = zone(0, "cpu-0-0-usr", "42")
+    assert CpuHeat(Told(files, system="Android")).read() == Heat()
+    assert CpuHeat(Told(files)).read() == Heat(0.042)
 
 
 def test_sensor_that_vanishes() -> None:
