@@ -46,7 +46,11 @@ WaitOption = Annotated[
     ),
 ]
 LocalOption = Annotated[
-    bool, typer.Option("--local", help="Look at this machine only, not for other nodes.")
+    bool,
+    typer.Option(
+        "--local",
+        help="Look at this machine only, and show it alone; the registry keeps other nodes.",
+    ),
 ]
 MeasureOption = Annotated[
     bool,

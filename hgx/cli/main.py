@@ -6,11 +6,11 @@ import errno
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.main
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from hgx._version import __version__
 from hgx.cli.options import HomeOption, QuietOption, Settings
@@ -25,6 +25,11 @@ COMMANDS = ("discover", "bench", "plan", "serve")
 
 class LazyGroup(TyperGroup):
     """A group whose subcommands are imported when they are asked for, one at a time."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - what typer passes
+        super().__init__(**attributes)
+        # Only names: typer suggests the nearest one where a word is none of them.
+        self.commands = {name: TyperCommand(name) for name in COMMANDS}
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - the signature is typer's
         """Name all subcommands without importing any."""

@@ -43,7 +43,7 @@ class Step(NamedTuple):
         name: ``interface``, ``multicast join``, ``firewall``, ``tcp``, ``tls`` or ``version``.
         outcome: What came of it.
         detail: What was seen, one sentence or two.
-        remedy: What to do about it, in the imperative; only where it failed.
+        remedy: What to do about it, in the imperative; where it failed, or nobody is there to try.
         peer: ``HOST:PORT`` for the steps that are about one peer.
     """
 
@@ -89,8 +89,7 @@ def diagnose(
         steps = [_not_needed(step) for step in steps]
     steps += [step for taken in walked.values() for step in taken]
     if not given and not announced:
-        wanted = f"no peer is announced: start `hgx serve` on another machine, or {_NAME_THEM}"
-        steps.append(Step("tcp", "skipped", wanted))
+        steps.append(_nobody(wait_s if joined else None))
     return tuple(steps)
 
 
@@ -171,6 +170,15 @@ def _announced(wait_s: float, own_fingerprint: str | None) -> list[tuple[Target,
         for advert in heard.peers
         if advert.fingerprint != own_fingerprint
     ]
+
+
+def _nobody(listened_s: float | None) -> Step:
+    """Say that there is no peer to try; null seconds where none could be heard."""
+    heard = "can be heard" if listened_s is None else f"was heard in {listened_s:g} s"
+    detail = f"nobody {heard}, and no peer is named."
+    return Step(
+        "tcp", "skipped", detail, f"start `hgx serve` on the other machine, or {_NAME_THEM}"
+    )
 
 
 def _walked(

@@ -46,6 +46,17 @@ class Discovery(NamedTuple):
     peers: FoundPeers | None = None
 
     @property
+    def own(self) -> Registry:
+        """This machine's part of the registry."""
+        node, known = self.local.node.id, self.registry
+        part = {
+            "nodes": tuple(one for one in known.nodes if one.id == node),
+            "devices": tuple(device for device in known.devices if device.node == node),
+            "links": tuple(link for link in known.links if {link.source, link.target} == {node}),
+        }
+        return known.model_copy(update=part)
+
+    @property
     def missing(self) -> tuple[Unavailable, ...]:
         """What was looked for and did not answer, with reasons and remedies."""
         return self.local.missing
@@ -55,7 +66,10 @@ class Watcher:
     """Whoever shows that it goes on; this one shows nothing."""
 
     def waiting(self, names: frozenset[str]) -> None:
-        """Take note of who has not answered yet."""
+        """Take note which backends have not answered yet."""
+
+    def seeking(self) -> None:
+        """Take note that only other nodes are still waited for."""
 
     def measuring(self, device: str) -> None:
         """Take note that a device is being measured."""
@@ -101,7 +115,7 @@ def discover(
     if measure:
         local, problems = _measure_new(local, known, measure, watcher)
     if seeking and not seeking.done():
-        watcher.waiting(frozenset({"peers"}))
+        watcher.seeking()
     peers = seeking.result() if seeking else None
 
     def change(old: Registry) -> Registry:

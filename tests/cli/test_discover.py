@@ -66,7 +66,7 @@ def test_table_and_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json stdout is the registry as it was written, and nothing else."""
+    """With --json stdout is the registry, which holds this machine only, and nothing else."""
     file = tmp_path / "lab.json"
     assert (
         run(["discover", "--local", "--json", "--registry", str(file), "--home", str(tmp_path)])
@@ -146,7 +146,54 @@ def test_a_peer_that_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert "/cpu:0" in out
     assert f"hgx: error: {place}" in err
+    assert err.count(place) == 1
+    assert "no other machine was found" not in err
     assert load_registry(tmp_path / "registry.json").devices
+
+
+def test_several_peers_that_do_not_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of them is told of once: the first as the error, the others as notes."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as first,
+        socket.create_server(("127.0.0.1", 0)) as second,
+    ):
+        places = [f"127.0.0.1:{taken.getsockname()[1]}" for taken in (first, second)]
+    words = ["discover", "--wait", "0", "--no-measure", "--home", str(tmp_path)]
+    assert run([*words, "--peer", places[0], "--peer", places[1]]) == 10
+    err = capsys.readouterr().err
+    assert [err.count(place) for place in places] == [1, 1]
+    assert f"note: {places[1]}" in err
+
+
+def test_local_shows_this_machine_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --local known peers are kept in the registry, and neither shown nor printed."""
+    words = ["discover", "--local", "--no-measure", "--home", str(tmp_path)]
+    assert run(words) == 0
+    file = tmp_path / "registry.json"
+    document = json.loads(file.read_text())
+    here = document["nodes"][0]["id"]
+    document["nodes"].append({"id": "tower", "paired": False, "fingerprint": "f" * 64})
+    document["devices"].append(document["devices"][0] | {"id": "tower/cpu:0", "node": "tower"})
+    for ends in ((here, here), (here, "tower")):
+        link = {"from": ends[0], "to": ends[1], "rtt_s": 0.1, "bandwidth_bytes_per_s": 1.0}
+        document["links"].append(link)
+    file.write_text(json.dumps(document))
+    capsys.readouterr()
+    assert run(words) == 0
+    out, err = capsys.readouterr()
+    assert f"{here}/cpu:0" in out
+    assert "tower" not in out + err
+    assert run([*words, "--json"]) == 0
+    shown = parse_registry(capsys.readouterr().out.encode(), "stdout")
+    assert {node.id for node in shown.nodes} == {device.node for device in shown.devices} == {here}
+    assert [(link.source, link.target) for link in shown.links] == [(here, here)]
+    kept = load_registry(file)
+    assert {node.id for node in kept.nodes} == {here, "tower"}
+    assert len(kept.links) == 2
+    assert run(["discover", "--wait", "0", "--no-measure", "--home", str(tmp_path)]) == 0
+    assert "tower/cpu:0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -245,26 +292,35 @@ def test_usual_table_fits_80_columns(
     [
         (None, "-"),
         ({"memory_bandwidth_bytes_per_s": 1}, "-"),
-        ({"memory_bandwidth_bytes_per_s": {"rank": "engine"}}, "engine/-"),
+        ({"memory_bandwidth_bytes_per_s": {"rank": "engine"}}, "engine, -"),
         (
             {
                 "memory_bandwidth_bytes_per_s": {"rank": "driver"},
                 "compute_flops_per_s": {"rank": "vendor"},
             },
-            "driver/vendor",
+            "measured, vendor",
         ),
         (
             {
                 "memory_bandwidth_bytes_per_s": {"rank": "driver"},
                 "compute_flops_per_s": {"rank": "driver"},
             },
-            "driver",
+            "measured",
         ),
+        (
+            {
+                "memory_bandwidth_bytes_per_s": {"rank": "driver", "noisy": False},
+                "compute_flops_per_s": {"rank": "driver", "noisy": True},
+            },
+            "measured, noisy",
+        ),
+        ("default", "assumed"),
     ],
 )
 def test_evidence(evidence: JsonValue, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The evidence of both rates is named, once if it is the same."""
-    assert show(device(evidence=evidence), capsys=capsys).split()[-1] == shown
+    """The evidence of both rates is named, once if it is the same, and whether one is noisy."""
+    out = show(device(evidence=evidence), capsys=capsys)
+    assert out.rstrip().endswith(f"33 TFLOP/s  {shown}")
 
 
 def test_names_cannot_write_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

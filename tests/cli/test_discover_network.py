@@ -72,6 +72,28 @@ def test_a_trusted_peer_stays(lan: tuple[Machine, ...]) -> None:
     assert "tower/cpu:0" in found(lan[1])["devices"]
 
 
+def test_nobody_is_found(lan: tuple[Machine, ...]) -> None:
+    """Who finds no other machine is told how to make one findable; stdout stays JSON, and quiet."""
+
+    def said(*options: str) -> str:
+        process = lan[0].start(*DISCOVER, *options)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert json.loads(out)["devices"]
+        return err
+
+    (hint,) = [line for line in said("--wait", "0.5").splitlines() if "no other machine" in line]
+    for remedy in ("`hgx serve`", "`hgx discover --diagnose`", "--peer HOST:PORT"):
+        assert remedy in hint
+    assert said("--wait", "0.5", "--quiet") == ""
+    assert "no other machine" not in said("--wait", "0")
+    assert "no other machine" not in said("--local")
+    process = lan[0].start("python", "-m", "hgx", "discover", "--diagnose", "--wait", "0.5")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.splitlines()[-1].endswith("but no other machine answered.")
+
+
 def test_diagnosis(lan: tuple[Machine, ...]) -> None:
     """The diagnosis walks through to the version of a node, and names the step that fails."""
     serve(lan[0], "--name", "tower")

@@ -83,6 +83,15 @@ def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixt
     assert not shown.out
 
 
+@pytest.mark.parametrize(("word", "meant"), [("discver", "discover"), ("serv", "serve")])
+def test_mistyped_commands(word: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A word that is nearly a command brings that command's name, and one that is not none."""
+    assert main.run([word]) == 2
+    assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+    assert main.run(["xyz"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", every_error())
 def test_errors_become_exits(
     error: type[HgxError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -35,6 +35,16 @@ def test_nothing_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[-1] == "Nothing fails."
 
 
+def test_nobody_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody answered the verdict says so, with what was checked; what to do is above."""
+    nobody = Step("tcp", "skipped", "nobody was heard in 3 s.", "start `hgx serve` there")
+    show_steps((STEPS[0], Step("firewall", "ok", "it lets all pass"), nobody), as_json=False)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{'':24} -> start `hgx serve` there",
+        "Nothing fails on this machine (interface, firewall), but no other machine answered.",
+    ]
+
+
 @pytest.mark.parametrize(("steps", "failing"), [(STEPS, "tls"), (STEPS[:2], None)])
 def test_json(
     capsys: pytest.CaptureFixture[str], steps: tuple[Step, ...], failing: str | None

@@ -90,7 +90,8 @@ def test_nobody_there(lan: tuple[Machine, ...]) -> None:
     lan[0].node("own")
     found = diagnosed(lan[0], wait_s=2.0)
     assert found.outcomes == {**dict.fromkeys(LOCAL, "ok"), "tcp": "skipped"}
-    assert "start `hgx serve` on another machine" in found.steps[-1].detail
+    assert found.steps[-1].detail == "nobody was heard in 2 s, and no peer is named."
+    assert "start `hgx serve` on the other machine" in str(found.steps[-1].remedy)
 
 
 def test_no_interface(lan: tuple[Machine, ...]) -> None:
@@ -231,6 +232,7 @@ def test_multicast_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found.failure.name == "multicast join"
     assert "x0 (IPv4): No such device; x0 (IPv6): No such device" in found.failure.detail
     assert (found.outcomes["firewall"], found.outcomes["tcp"]) == ("skipped", "skipped")
+    assert found.steps[-1].detail == "nobody can be heard, and no peer is named."
 
 
 def test_no_multicast_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

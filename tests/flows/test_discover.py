@@ -14,7 +14,7 @@ from hgx.core.benchmark import Benchmark
 from hgx.core.evidence import lowest_rank
 from hgx.core.registry import Device, Node, Registry
 from hgx.errors import RegistryError, Unavailable
-from hgx.flows.discover import Discovery, discover
+from hgx.flows.discover import Discovery, Watcher, discover
 from hgx.flows.local import find_local
 from hgx.flows.peer_merge import FoundPeer, FoundPeers
 from hgx.flows.probe import Missing, Probe, Quick, Seen
@@ -492,6 +492,23 @@ def test_peers_that_are_away_or_renamed(tmp_path: Path) -> None:
     (away,) = seek()
     assert away.startswith("box-2 was not found this time, last seen noon: `hgx discover --diag")
     assert seek(far("tower", "tower")) == ()
+
+
+def test_other_nodes_are_waited_for_last(tmp_path: Path) -> None:
+    """Who shows the progress is told when all of this machine is there and peers are not yet."""
+    told = threading.Event()
+
+    class Telling(Watcher):
+        def seeking(self) -> None:
+            told.set()
+
+    def seek() -> FoundPeers:
+        assert told.wait(30)
+        return FoundPeers((), (), {})
+
+    look = sight({"cpu": toaster()})
+    discover(Home(tmp_path), sight=look, measure=None, seek=seek, watcher=Telling())
+    assert told.is_set()
 
 
 def test_another_file(find: Find, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hgx.bench import events
-from hgx.bench.compare import SMALLEST_REAL
+from hgx.bench.compare import SMALLEST_REAL, SMALLEST_WHERE_NOISY, SMALLEST_WITHOUT_ROUNDS
 from hgx.bench.stats import summarise
 from hgx.cli.render.console import plain, stderr, stdout
 from hgx.units import format_flops, format_rate, format_seconds
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from hgx.flows.compare import Compared, Row
 
 _EXPLAINED = (
-    "SPEED is B's over A's, RANGE that of their rounds; "
-    f"under {SMALLEST_REAL:.0%} is taken for chance"
+    "SPEED is B's over A's, RANGE that of their rounds. Taken for chance: "
+    f"under {SMALLEST_REAL:.0%}, {SMALLEST_WITHOUT_ROUNDS:.0%} without rounds, "
+    f"{SMALLEST_WHERE_NOISY:.0%} where noisy."
 )
 _STYLES: dict[Difference, str] = {"faster": "green", "slower": "red", "noisy": "yellow"}
 

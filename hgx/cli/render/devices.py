@@ -9,15 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from hgx.cli.render.console import plain
-from hgx.core.evidence import RATES, rank_of
+from hgx.core.evidence import RATES, noisy, rank_of
 from hgx.units import format_bytes, format_flops, format_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from hgx.core.registry import Device
+    from hgx.core.registry import Device, EvidenceRank
 
 _GAP = 2
 _LEAST_GAP = 1
@@ -30,13 +30,12 @@ class Column(NamedTuple):
 
     Attributes:
         heading: In capitals.
-        words: Whether it holds words, which may fold, and not numbers, which stay whole.
-        right: Whether it stands at the right, as figures do.
+        words: Whether it holds words, which may fold, and not figures, which stay whole and stand
+            at the right.
     """
 
     heading: str
     words: bool = False
-    right: bool = True
 
 
 class DeviceTable:
@@ -75,7 +74,7 @@ class DeviceTable:
         for column in self._columns:
             table.add_column(
                 column.heading,
-                justify="right" if column.right and not column.words else "left",
+                justify="left" if column.words else "right",
                 no_wrap=not column.words,
                 overflow="fold",
             )
@@ -100,8 +99,15 @@ _COLUMNS = (
     Column("DEVICE", words=True),
     Column("NAME", words=True),
     *(Column(heading) for heading in ("FREE", "TOTAL", "BANDWIDTH", "COMPUTE")),
-    Column("EVIDENCE", right=False),
+    Column("EVIDENCE", words=True),
 )
+_EVIDENCE: Mapping[EvidenceRank | None, str] = {
+    "engine": "engine",
+    "driver": "measured",
+    "vendor": "vendor",
+    "default": "assumed",
+    None: "-",
+}
 
 
 def devices_table(devices: Iterable[Device], unpaired: Collection[str] = ()) -> DeviceTable:
@@ -128,5 +134,8 @@ def _cells(device: Device, unpaired: Collection[str]) -> tuple[Text, ...]:
 
 
 def _evidence(device: Device) -> str:
-    """Name where bandwidth and compute come from; once if it is the same place."""
-    return "/".join(dict.fromkeys(rank_of(device, field) or "-" for field in RATES))
+    """Name where bandwidth and compute come from, once if it is the same place, and any noise."""
+    words = list(dict.fromkeys(_EVIDENCE[rank_of(device, field)] for field in RATES))
+    if any(noisy(device, field) for field in RATES):
+        words.append("noisy")
+    return ", ".join(words)

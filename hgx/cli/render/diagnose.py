@@ -41,6 +41,14 @@ def show_steps(steps: Sequence[Step], *, as_json: bool) -> None:
         console.print(plain(f"{step.name:15} {step.detail}"), soft_wrap=True)
         if step.remedy:
             console.print(plain(f"{'':9}{'':15} -> {step.remedy}"), soft_wrap=True)
-    where = f" to {failure.peer}" if failure and failure.peer else ""
-    verdict = f"The failing step is: {failure.name}{where}" if failure else "Nothing fails."
-    console.print(plain(verdict), style="bold")
+    console.print(plain(_verdict(steps, failure)), style="bold", soft_wrap=True)
+
+
+def _verdict(steps: Sequence[Step], failure: Step | None) -> str:
+    if failure:
+        where = f" to {failure.peer}" if failure.peer else ""
+        return f"The failing step is: {failure.name}{where}"
+    if any(step.peer for step in steps):
+        return "Nothing fails."
+    checked = ", ".join(step.name for step in steps if step.outcome == "ok")
+    return f"Nothing fails on this machine ({checked}), but no other machine answered."

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import math
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from rich.text import Text
 
 from hgx.cli.render.console import plain, stderr, stdout
 from hgx.cli.render.devices import devices_table
 from hgx.cli.render.watch import picture
 from hgx.flows.discover import Watcher
+from hgx.flows.probe import SILENCE_S
 from hgx.store.registry_file import registry_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
-
-    from rich.status import Status
 
     from hgx.core.registry import Registry
     from hgx.flows.discover import Discovery
     from hgx.flows.local import Local
+    from hgx.flows.peer_merge import FoundPeers
     from hgx.flows.recorded import Replayed
 
 _FALLBACK = (
     "no accelerator found: the processor is the fallback (--verbose says what was looked for)"
 )
+_ALONE = (
+    "no other machine was found: start `hgx serve` there; where it runs already, "
+    "`hgx discover --diagnose` says what is in the way, or name it with --peer HOST:PORT"
+)
+_PATIENCE_S = 1.0
+"""A wait that is over by then needs no explanation."""
 
 
 class Screen:
@@ -45,21 +55,25 @@ class Screen:
     def looking(self) -> Generator[Watcher]:
         """Show what is being waited for, on a terminal, as long as the context lasts."""
         console = stderr()
-        if self._quiet or not console.is_terminal:
+        if self._quiet or self._as_json or not console.is_terminal:
             yield Watcher()
             return
-        with console.status("Looking") as status:
-            yield _Spinner(status)
+        progress = Progress()
+        with console.status(progress):
+            yield progress
 
     def found(self, found: Discovery) -> None:
-        """Show the registry, and what was missing."""
-        self._registry(found.registry)
+        """Show the registry, only this machine's part where no others were looked for, and notes.
+
+        The first named peer that did not answer is left to the error that is raised for it.
+        """
+        shown = found.registry if found.peers else found.own
+        self._registry(shown)
         self._missing(found.local)
         self._notes(found.notes)
         if found.peers:
-            self._notes(found.peers.missing)
-            self._notes(_ignored(found.peers.dropped))
-        self._unpaired(found.registry)
+            self._notes(_about_peers(found.peers))
+        self._unpaired(shown)
         if not self._quiet:
             stderr().print(f"Wrote {plain(str(found.path))}", soft_wrap=True)
 
@@ -104,19 +118,49 @@ class Screen:
             stderr().print(plain(f"note: {note}"), style="dim", soft_wrap=True)
 
 
-class _Spinner(Watcher):
-    def __init__(self, status: Status) -> None:
-        self._status = status
+class Progress(Watcher):
+    """What goes on, in a line that is drawn anew several times a second.
+
+    Args:
+        clock: Returns seconds; the look begins now.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began_s = clock()
+        self._pending: frozenset[str] = frozenset()
+        self._doing = "Looking"
+
+    def __rich__(self) -> Text:
+        """Return the line as it is now, as the library for terminal output asks for it."""
+        gone_s = self._clock() - self._began_s
+        if not self._pending or gone_s < _PATIENCE_S:
+            return Text(self._doing)
+        # Each backend may be silent for so long, and all were asked at the beginning.
+        left_s = math.ceil(SILENCE_S - gone_s)
+        limit = f" (at most {left_s} s more)" if left_s > 0 else ""
+        return Text(f"Waiting for {plain(', '.join(sorted(self._pending)))}{limit}")
 
     def waiting(self, names: frozenset[str]) -> None:
-        if names:
-            self._status.update(f"Waiting for {plain(', '.join(sorted(names)))}")
+        """Show which backends have not answered yet."""
+        self._pending = names
+
+    def seeking(self) -> None:
+        """Show that only other nodes are still waited for."""
+        self._doing = "Waiting for other machines"
 
     def measuring(self, device: str) -> None:
-        self._status.update(f"Measuring {plain(device)} for the first time")
+        """Show that a device is being measured."""
+        self._doing = f"Measuring {plain(device)} for the first time"
 
 
-def _ignored(dropped: dict[str, int]) -> list[str]:
-    count = sum(dropped.values())
-    why = ", ".join(f"{reason} {number}" for reason, number in sorted(dropped.items()))
-    return [f"{count} announcements were not heeded: {why}"] if count else []
+def _about_peers(found: FoundPeers) -> list[str]:
+    raised = {error.message for error in found.unanswered[:1]}
+    notes = [note for note in found.missing if note not in raised]
+    count = sum(found.dropped.values())
+    if count:
+        why = ", ".join(f"{reason} {number}" for reason, number in sorted(found.dropped.items()))
+        notes.append(f"{count} announcements were not heeded: {why}")
+    if found.listened and not found.peers and not found.missing:
+        notes.append(_ALONE)
+    return notes
