@@ -42,7 +42,8 @@ HostOption = Annotated[
     str | None,
     typer.Option(
         "--host",
-        help="With a model 127.0.0.1, the default, or ::1. A node's address; default: all.",
+        help="With a model 127.0.0.1, the default, or ::1. A node's address or name; 0.0.0.0 or "
+        ":: for all of IPv4 or IPv6. Default: all.",
     ),
 ]
 PortOption = Annotated[
@@ -164,7 +165,7 @@ def _check_node_usage(prompt: str | None, name: str | None) -> None:
 
 def _check_model_usage(host: str | None, name: str | None) -> None:
     if host is not None and host not in _LOOPBACK:
-        msg = f"{host} is more than this machine: hgx listens on {' or '.join(_LOOPBACK)} only"
+        msg = f"with a model hgx listens on {' or '.join(_LOOPBACK)} only, not on {host!a}"
         raise typer.BadParameter(msg, param_hint="--host")
     if name is not None:
         msg = "only a node has a name in the network: leave out the model, or the name"

@@ -8,6 +8,7 @@ a runtime that hgx could use itself: llama.cpp brings its own.
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -18,7 +19,7 @@ from hgx.flows.rates import Rate, device_with_rates
 from hgx.process.background import Background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from pydantic import JsonValue
@@ -146,20 +147,46 @@ def _united(
     """Join what a vendor's library describes with what a driver sees of the same device.
 
     They may number cards differently, as where CUDA_VISIBLE_DEVICES hides one: the uuid decides,
-    and the vendor's number stays. A driver's word on what the device is counts more.
+    and the vendor's number stays. The number alone decides only where one of them has no uuid.
+    What a driver sees besides keeps its number, or takes the next one that is free. A driver's
+    word on what the device is counts more.
 
     Returns:
         The devices by id, and the indices that drivers know theirs by.
     """
     devices = {device.id: device for device in described}
-    by_uuid = {device.uuid: device for device in devices.values() if device.uuid}
+    cards = dict(devices)
+    alone = [*seen]
     driven: dict[str, int] = {}
-    for device, index in seen:
-        card = by_uuid.get(device.uuid or "") or devices.get(device.id)
-        one = _joined(card, device) if card else device
-        devices[one.id] = one
-        driven[one.id] = index
+    # Who is known for certain comes first, so that nobody else takes that card by its number.
+    for same in (_same_uuid, _same_number):
+        for device, index in tuple(alone):
+            card = next((card for card in cards.values() if same(card, device)), None)
+            if card:
+                alone.remove((device, index))
+                devices[card.id] = _joined(cards.pop(card.id), device)
+                driven[card.id] = index
+    # Who can keep its number does so before others look for free ones.
+    for device, index in sorted(alone, key=lambda one: one[0].id in devices):
+        own = device.model_copy(update={"id": _free_id(device.id, devices)})
+        devices[own.id] = own
+        driven[own.id] = index
     return devices, driven
+
+
+def _same_uuid(card: Device, device: Device) -> bool:
+    return card.backend == device.backend and bool(card.uuid) and card.uuid == device.uuid
+
+
+def _same_number(card: Device, device: Device) -> bool:
+    return card.id == device.id and not (card.uuid and device.uuid)
+
+
+def _free_id(wanted: str, taken: Container[str]) -> str:
+    """Return the id, or the next of its backend that nobody has."""
+    backend, _, number = wanted.rpartition(":")
+    ids = (f"{backend}:{free}" for free in count(int(number)))
+    return next(free for free in ids if free not in taken)
 
 
 def _joined(card: Device, device: Device) -> Device:

@@ -8,9 +8,13 @@ from hgx.core.reading import Reading
 from hgx.flows.discover import discover
 from hgx.net.advert import DEFAULT_PORT
 from hgx.net.identity import own_identity
+from hgx.net.peer import MOST_DEVICES
+from hgx.net.stranger import DEVICE_FIELDS, NODE_FIELDS, known_evidence
 from hgx.node.agent import serve_node
+from hgx.node.listening import listen
 from hgx.node.readings import Telemetry
 from hgx.sensors.memory import read_memory
+from hgx.store.atomic import shown_path
 from hgx.store.home import id_from_host_name
 from hgx.store.registry_file import load_registry
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from hgx.core.registry import Device
+    from hgx.core.registry import Device, Registry
     from hgx.node.agent import Running
     from hgx.sensors.memory import HostMemory
     from hgx.store.home import Home
@@ -30,7 +34,8 @@ class NodeWish(NamedTuple):
 
     Attributes:
         name: What to be called in the network; this node's id where null.
-        host: Address to listen on; all interfaces where null.
+        host: Address or name of this machine to listen on; ``0.0.0.0`` and ``::`` are all
+            interfaces by IPv4 or IPv6 alone, null is all by both.
         port: 0 for any free one.
         telemetry: Whether to keep readings of the devices up to date.
     """
@@ -63,42 +68,47 @@ def run_node(wish: NodeWish, home: Home, reporter: NodeReporter) -> int:
         The exit status: 0, or 130 after an interrupt.
 
     Raises:
+        Unavailable: The port is in use, or the host is none of this machine.
         HgxError: Of the kinds that ``discover``, ``own_identity`` and ``serve_node`` name.
     """
-    identity = own_identity(home)
-    found = discover(home)
-    reporter.notes((*(item.message for item in found.missing), *found.notes))
-    name = wish.name or id_from_host_name(home.node_id())
-    with Telemetry(home.node_id(), enabled=wish.telemetry) as telemetry:
-        return serve_node(
-            identity,
-            name,
-            NodeDescription(home, telemetry.readings),
-            host=wish.host,
-            port=wish.port,
-            ready=lambda running: reporter.ready(running, identity.fingerprint),
-        )
+    # The port first: what is wrong with it should not show after all devices are measured.
+    with listen(wish.host, wish.port) as listening:
+        identity = own_identity(home)
+        found = discover(home)
+        missing = (item.message for item in found.missing)
+        with Telemetry(home.node_id(), enabled=wish.telemetry) as telemetry:
+            description = NodeDescription(home, telemetry.readings)
+            looked_up = _looked_up(wish.host, listening.address)
+            reporter.notes((*looked_up, *missing, *found.notes, *description.notes()))
+            return serve_node(
+                identity,
+                wish.name or id_from_host_name(home.node_id()),
+                description,
+                listening,
+                ready=lambda running: reporter.ready(running, identity.fingerprint),
+            )
 
 
-_PRIVATE = {"uuid", "benchmarks", "paired"}
-"""Fields of a device that others do not need: serial identities, and raw samples."""
+def _looked_up(host: str | None, address: str | None) -> tuple[str, ...]:
+    """Say which address a name is: to its own machine it often is another than to others."""
+    return (f"{host} is {address} here",) if address not in {None, host} else ()
+
 
 _MOMENTARY = {"temperature_c", "memory_free_bytes"}
 """Fields that are told from a reading of now or not at all: the registry's are of long ago."""
-
-_NODE_FIELDS = {"os", "arch", "ram_total_bytes", "ram_free_bytes", "disk_read_bytes_per_s"}
 
 
 class NodeDescription:
     """What this node tells others of itself: what the registry says, with the newest readings.
 
-    Only fields that hgx knows are told: what a person wrote into the file beside them stays here.
+    Only what a peer heeds is told. Serial identities, raw samples and what a person wrote into the
+    file stay here, and so do devices beyond the first 64.
 
     Args:
         home: Where the registry is; it is read again for each answer, because `hgx bench` and
             people change it.
         readings: Gives the newest readings by device name without the node, as ``cuda:0``.
-        memory: Reads this machine's main memory, for a processor without a reading.
+        memory: Reads this machine's main memory: what is free of it is told as it is now.
     """
 
     def __init__(
@@ -124,22 +134,38 @@ class NodeDescription:
         registry = load_registry(self._home.registry)
         readings = self._readings()
         nodes = [node for node in registry.nodes if node.id == own]
-        told = nodes[0].model_dump(mode="json", exclude_none=True, include=_NODE_FIELDS)
+        told = nodes[0].model_dump(mode="json", exclude_none=True, include=NODE_FIELDS)
+        told |= {"id": name, "name": name, "ram_free_bytes": self._memory().free_bytes}
         devices: list[JsonValue] = [
             self._device(device, name, readings.get(device.id.partition("/")[2]) or Reading())
-            for device in registry.devices
-            if device.node == own
+            for device in _devices_of(own, registry)[:MOST_DEVICES]
         ]
-        return {"node": {**told, "id": name, "name": name}, "devices": devices}
+        return {"node": told, "devices": devices}
+
+    def notes(self) -> tuple[str, ...]:
+        """Say that devices are not told, where this node has too many; one sentence, or none.
+
+        Raises:
+            RegistryError: The registry is damaged.
+        """
+        has = len(_devices_of(self._home.node_id(), load_registry(self._home.registry)))
+        if has <= MOST_DEVICES:
+            return ()
+        told = f"others are told of the first {MOST_DEVICES} of {has} devices that this node has"
+        return (f"{told}: put those that matter first in {shown_path(self._home.registry)}",)
 
     def _device(self, device: Device, name: str, reading: Reading) -> dict[str, JsonValue]:
-        fields = set(type(device).model_fields) - _PRIVATE - _MOMENTARY
         told: dict[str, JsonValue] = device.model_dump(
-            mode="json", exclude_none=True, include=fields
+            mode="json", exclude_none=True, include=DEVICE_FIELDS - _MOMENTARY
         )
         told |= {"id": f"{name}/{device.id.partition('/')[2]}", "node": name}
+        told |= {"evidence": known_evidence(device.evidence)}
         free = reading.memory_free_bytes
         if free is None and device.backend == "cpu":
             free = self._memory().free_bytes
         now = {"temperature_c": reading.temperature_c, "memory_free_bytes": free}
         return told | {field: value for field, value in now.items() if value is not None}
+
+
+def _devices_of(node: str, registry: Registry) -> list[Device]:
+    return [device for device in registry.devices if device.node == node]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from zeroconf import (
     DNSOutgoing,  # pyright: ignore[reportPrivateImportUsage] - no other way to one record's goodbye
@@ -18,6 +18,9 @@ from hgx.net.advert import SERVICE, Advert, make_txt
 from hgx.net.interfaces import own_addresses
 from hgx.net.mdns import ASK_ALL, GUARD_S, cancel_all, forget_if_full, open_multicast
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _MOST_NAMES_TRIED = 99
 _MOST_ADDRESSES = 16
 _FOLLOW_S = 15.0
@@ -29,16 +32,23 @@ class Announcer:
     """Announces a node as long as the context lasts, with a goodbye at the end.
 
     Args:
-        advert: What to announce; its name is a wish, and its addresses those of all interfaces.
+        advert: What to announce; its name is a wish, and its addresses are not looked at.
         host: The only address to announce and to announce at; all when absent.
+        addresses: Where there is no host, returns the addresses to announce as they are now.
 
     Attributes:
         advert: What is announced: with another name, and another node id, where its own was taken.
     """
 
-    def __init__(self, advert: Advert, host: str | None = None) -> None:
+    def __init__(
+        self,
+        advert: Advert,
+        host: str | None = None,
+        addresses: Callable[[], tuple[str, ...]] = own_addresses,
+    ) -> None:
         self.advert = advert
         self._host = host
+        self._addresses = addresses
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -128,7 +138,7 @@ class Announcer:
         await (await self._zeroconf.async_update_service(info))  # pyright: ignore[reportUnknownMemberType] - the library types it loosely
 
     def _addresses_now(self) -> tuple[str, ...]:
-        return (self._host,) if self._host else own_addresses()[:_MOST_ADDRESSES]
+        return (self._host,) if self._host else self._addresses()[:_MOST_ADDRESSES]
 
     async def _guard(self) -> None:
         while True:

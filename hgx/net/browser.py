@@ -8,45 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from zeroconf import ServiceStateChange
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo
 
 from hgx.net.advert import SERVICE, Advert, Answer, Fault, is_name, parse
 from hgx.net.interfaces import with_zones
-from hgx.net.mdns import (
-    ASK_ALL,
-    GUARD_S,
-    MOST_RECORDS,
-    cancel_all,
-    forget_if_full,
-    kept_records,
-    open_multicast,
-)
+from hgx.net.mdns import ASK_ALL, GUARD_S, MOST_RECORDS, cancel_all, forget_if_full, open_multicast
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from zeroconf import Zeroconf
 
 MOST_PEERS = 256
 """More than any house has; names beyond are counted and not kept."""
 
-_MOST_EVENTS = 1024
 _RESOLVE_MS = 3000
-
-
-class PeerEvent(NamedTuple):
-    """Something that happened to an announced peer.
-
-    Attributes:
-        kind: What.
-        advert: As it is now, or was last.
-    """
-
-    kind: Literal["added", "updated", "removed"]
-    advert: Advert
 
 
 class Browsed(NamedTuple):
@@ -62,7 +39,7 @@ class Browsed(NamedTuple):
 
 
 class Browser:
-    """Listens for peers as long as the context lasts; give its events by ``async for``.
+    """Listens for peers as long as the context lasts.
 
     Attributes:
         dropped: How many announcements were not heeded, by reason.
@@ -72,7 +49,6 @@ class Browser:
         self.dropped: Counter[Fault] = Counter()
         self._peers: dict[str, Advert] = {}
         self._resolving: dict[str, asyncio.Task[None]] = {}
-        self._events: asyncio.Queue[PeerEvent] = asyncio.Queue(_MOST_EVENTS)
         self._heard_names = 0
 
     async def __aenter__(self) -> Self:
@@ -87,20 +63,10 @@ class Browser:
         await self._browser.async_cancel()
         await self._zeroconf.async_close()
 
-    async def __aiter__(self) -> AsyncIterator[PeerEvent]:
-        """Give what happens, without end; of more than 1024 that nobody took the oldest go."""
-        while True:
-            yield await self._events.get()
-
     @property
     def peers(self) -> tuple[Advert, ...]:
         """Who is announced now, by name; whether they are really there is another question."""
         return tuple(self._peers[key] for key in sorted(self._peers))
-
-    @property
-    def kept(self) -> int:
-        """How many DNS records the library keeps for us."""
-        return kept_records(self._zeroconf.zeroconf)
 
     def _listen(self) -> None:
         self._heard_names = 0
@@ -153,23 +119,16 @@ class Browser:
             return
         addresses = with_zones(info.parsed_scoped_addresses())
         found = parse(Answer(label, info.text, info.port, addresses))
-        if not isinstance(found, Advert):
+        if isinstance(found, Advert):
+            self._peers[key] = found
+        else:
             self.dropped[found] += 1
             self._forget(key)
-        elif found != (known := self._peers.get(key)):
-            self._peers[key] = found
-            self._tell(PeerEvent("updated" if known else "added", found))
 
     def _forget(self, key: str) -> None:
         if key in self._resolving:
             self._resolving.pop(key).cancel()
-        if key in self._peers:
-            self._tell(PeerEvent("removed", self._peers.pop(key)))
-
-    def _tell(self, event: PeerEvent) -> None:
-        if self._events.full():
-            self._events.get_nowait()
-        self._events.put_nowait(event)
+        self._peers.pop(key, None)
 
 
 async def browse(wait_s: float) -> Browsed:

@@ -16,6 +16,7 @@ from hgx.net.advert import API, PATH, is_name
 from hgx.net.stranger import known_of_device, known_of_node, read_json
 from hgx.net.windows import CHUNK_BYTES, MOST_BYTES, MOST_S, Windows
 from hgx.net.wire import CONNECT_S, Connection, Target, connect
+from hgx.units import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 WITHIN_S = 3.0
 """How long a peer may take to say what it has."""
 
-MOST_ANSWER_BYTES = 64 * 1024
-MOST_DEVICES = 16
+MOST_DEVICES = 64
+"""More than any machine has that a person owns: a node tells no more, and no more are heeded."""
+
+MOST_ANSWER_BYTES = MOST_DEVICES * 4 * KIB
+"""Of an answer; the largest of an honest node takes a third of it."""
+
 DOWN_PATH = "/v1/link/down"
 UP_PATH = "/v1/link/up"
 
@@ -42,7 +47,7 @@ class Said(NamedTuple):
         fingerprint: Of the certificate that the peer holds the key of.
         hgx: Its version of hgx.
         node: As it describes itself.
-        devices: All on that node, by their ids.
+        devices: On that node, by their ids; the first 64 where it has more.
     """
 
     fingerprint: str
@@ -141,7 +146,7 @@ class PeerClient:
         for data in body:
             whole += data
             if len(whole) > MOST_ANSWER_BYTES:
-                raise self._not_hgx("its answer is longer than 64 KiB")
+                raise self._not_hgx(f"its answer is longer than {MOST_ANSWER_BYTES // KIB} KiB")
         try:
             return read_json(bytes(whole))
         except (ValueError, RecursionError) as error:
@@ -159,8 +164,6 @@ class PeerClient:
                 pass
             case _:
                 raise self._not_hgx("it does not say what it is")
-        if len(devices) > MOST_DEVICES:
-            raise self._not_hgx(f"it has more than {MOST_DEVICES} devices")
         try:
             # From text, because only there a strict tuple may be written as a JSON array.
             said = Said(
@@ -169,7 +172,7 @@ class PeerClient:
                 Node.model_validate_json(json.dumps(known_of_node(node))),
                 tuple(
                     Device.model_validate_json(json.dumps(known_of_device(device)))
-                    for device in devices
+                    for device in devices[:MOST_DEVICES]
                 ),
             )
         except ValidationError as error:

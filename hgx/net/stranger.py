@@ -17,13 +17,16 @@ _DEEPEST = 16
 _LONGEST_TEXT = 128
 _LONGEST_TIME = 40
 
-_NODE_FIELDS = {
+NODE_FIELDS = {
     "id", "name", "os", "arch", "ram_total_bytes", "ram_free_bytes", "disk_read_bytes_per_s",
 }  # fmt: skip
-_DEVICE_FIELDS = {
+"""What a node tells of itself, and all that is heeded."""
+
+DEVICE_FIELDS = {
     "id", "node", "backend", "name", "memory_total_bytes", "memory_free_bytes", "unified_memory",
     *RATES, "temperature_c", "temperature_limit_c", "fallback", "evidence",
 }  # fmt: skip
+"""What a node tells of a device, and all that is heeded."""
 
 _RATE = (1e3, 1e18)
 _TEMPERATURE = (-100.0, 300.0)
@@ -52,7 +55,7 @@ def known_of_node(node: dict[str, JsonValue]) -> dict[str, JsonValue]:
     Args:
         node: As ``hgx.core.registry.Node``, if its peer is honest.
     """
-    return _plausible({key: value for key, value in node.items() if key in _NODE_FIELDS})
+    return _plausible({key: value for key, value in node.items() if key in NODE_FIELDS})
 
 
 def known_of_device(device: JsonValue) -> JsonValue:
@@ -65,10 +68,16 @@ def known_of_device(device: JsonValue) -> JsonValue:
     """
     if not isinstance(device, dict):
         return device
-    known = {key: value for key, value in device.items() if key in _DEVICE_FIELDS}
+    known = {key: value for key, value in device.items() if key in DEVICE_FIELDS}
     if "evidence" in known:
-        known["evidence"] = _ranks(known["evidence"])
+        known["evidence"] = known_evidence(known["evidence"])
     return _plausible(known)
+
+
+def known_evidence(evidence: JsonValue) -> dict[str, JsonValue]:
+    """Leave of evidence how well each rate is known, since when, and whether it is noisy."""
+    entries = evidence if isinstance(evidence, dict) else dict.fromkeys(RATES, evidence)
+    return {name: kept for name in RATES if (kept := _rank(entries.get(name)))}
 
 
 def _plausible(known: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -85,12 +94,6 @@ def _plausible(known: dict[str, JsonValue]) -> dict[str, JsonValue]:
         and free > all_
     }
     return known | dict.fromkeys(wrong)
-
-
-def _ranks(evidence: JsonValue) -> JsonValue:
-    """Leave of evidence how well each rate is known, since when, and whether it is noisy."""
-    entries = evidence if isinstance(evidence, dict) else dict.fromkeys(RATES, evidence)
-    return {name: kept for name in RATES if (kept := _rank(entries.get(name)))}
 
 
 def _rank(entry: JsonValue) -> dict[str, JsonValue]:

@@ -17,22 +17,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hgx._version import __version__
 from hgx.errors import Unavailable
-from hgx.net.advert import DEFAULT_PORT, Advert, is_name, is_reachable
+from hgx.net.advert import Advert, is_name, is_reachable
 from hgx.net.announcer import Announcer
 from hgx.net.identity import server_context
-from hgx.net.interfaces import own_addresses
 from hgx.node.app import MOST_HEADER_BYTES, create_app
 from hgx.node.door import Door
-from hgx.node.listening import listen
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Generator
     from types import FrameType
 
     from pydantic import JsonValue
 
     from hgx.net.identity import Identity
+    from hgx.node.listening import Listening
 
 _POLL_S = 0.1
 _GRACE_S = 2
@@ -44,24 +42,25 @@ class Running(NamedTuple):
 
     Attributes:
         name: What it is really called in the network: ``tower-2`` where ``tower`` was taken.
-        addresses: Where others reach it, without port.
+        addresses: Where it is reached, without port; loopback where this machine has no network.
         port: Of all of them.
         unannounced: Why it is not announced, so that others need ``--peer``; null where it is.
+        renamed_from: The name that was taken; null where the wanted one was free.
     """
 
     name: str
     addresses: tuple[str, ...]
     port: int
     unannounced: str | None
+    renamed_from: str | None = None
 
 
 def serve_node(
     identity: Identity,
     name: str,
     describe: Callable[[str], dict[str, JsonValue]],
+    listening: Listening,
     *,
-    host: str | None = None,
-    port: int = DEFAULT_PORT,
     ready: Callable[[Running], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> int:
@@ -74,8 +73,8 @@ def serve_node(
         describe: Given the name it really got, returns ``{"node": {...}, "devices": [...]}`` in
             the registry's JSON, ids carrying that name. Called in a thread at the start and per
             request, so it should be quick.
-        host: Address to listen on and announce; all interfaces, IPv4 and IPv6, when absent.
-        port: 0 for any free one.
+        listening: The open port to answer on, as ``hgx.node.listening.listen`` gives it; where
+            it is open is what is announced.
         ready: Called once, when requests are answered.
         stop: Set it to end; signals are only handled in the main thread.
 
@@ -83,16 +82,14 @@ def serve_node(
         The exit status: 130 after SIGINT, else 0.
 
     Raises:
-        Unavailable: The port is in use, or the address is not one of this machine.
         ValueError: The name is none.
         HgxError: What ``describe`` raises at the start.
     """
     if not is_name(name):
         msg = f"{name!r} is no name for a node"
         raise ValueError(msg)
-    with listen(host, port) as opened, _stopping(stop or threading.Event()) as stopped:
-        agent = _Agent(identity, name, describe, opened, host)
-        asyncio.run(agent.run(ready, stopped.event))
+    with _stopping(stop or threading.Event()) as stopped:
+        asyncio.run(_Agent(identity, name, describe, listening).run(ready, stopped.event))
         return 130 if signal.SIGINT in stopped.signals else 0
 
 
@@ -104,14 +101,12 @@ class _Agent:
         identity: Identity,
         name: str,
         describe: Callable[[str], dict[str, JsonValue]],
-        opened: socket.socket,
-        host: str | None,
+        listening: Listening,
     ) -> None:
         self._identity = identity
         self._name = name
         self._describe = describe
-        self._socket = opened
-        self._host = host
+        self._listening = listening
 
     async def run(self, ready: Callable[[Running], None], stop: threading.Event) -> None:
         async with AsyncExitStack() as stack:
@@ -127,7 +122,7 @@ class _Agent:
             def make(gone: asyncio.Event) -> _Impatient:
                 return _Impatient(server, gone)
 
-            async with Door(self._socket, server_context(self._identity), make):
+            async with Door(self._listening.opened, server_context(self._identity), make):
                 ready(running)
                 while not (stop.is_set() or serving.done()):
                     await asyncio.sleep(_POLL_S)
@@ -136,27 +131,41 @@ class _Agent:
 
     async def _announced(self, stack: AsyncExitStack, stop: threading.Event) -> Running:
         """Announce the node until the stack ends; a name is only known once that is done."""
-        port: int = self._socket.getsockname()[1]
-        addresses = (self._host,) if self._host else own_addresses()
+        listening, address = self._listening, self._listening.address
+        running = Running(self._name, listening.addresses(), listening.port, None)
+        if address and not is_reachable(address):
+            return running._replace(unannounced=f"{address} is not for other machines")
+        fingerprint = self._identity.fingerprint
         advert = Advert(
-            self._name, self._name, addresses, port, __version__, self._identity.fingerprint
+            self._name, self._name, running.addresses, running.port, __version__, fingerprint
         )
-        if self._host and not is_reachable(self._host):
-            return Running(self._name, addresses, port, f"{self._host} is not for other machines")
-        entering = asyncio.create_task(stack.enter_async_context(Announcer(advert, self._host)))
+        announcer = Announcer(advert, address, listening.addresses)
+        entering = asyncio.create_task(stack.enter_async_context(announcer))
         while not entering.done() and not stop.is_set():
             await asyncio.wait([entering], timeout=_POLL_S)
         if not entering.done():
             entering.cancel()
             await asyncio.gather(entering, return_exceptions=True)
-            return Running(self._name, addresses, port, "it was stopped")
+            return running._replace(unannounced="it was stopped")
         try:
-            announcer = entering.result()
+            name = entering.result().advert.name
         except Unavailable as reason:
-            return Running(self._name, addresses, port, reason.message)
-        # It is announced as soon as there is something to announce.
-        why = None if addresses else "no network interface is up yet"
-        return Running(announcer.advert.name, addresses, port, why)
+            running = running._replace(unannounced=reason.message)
+        else:
+            renamed_from = None if name == self._name else self._name
+            running = running._replace(name=name, renamed_from=renamed_from)
+        return running if running.addresses else self._without_network(running)
+
+    def _without_network(self, running: Running) -> Running:
+        """Say what works once there is a network; until then only this machine reaches the node."""
+        version = self._listening.version
+        address = f"an IPv{version} address" if version else "an address"
+        found = f"`hgx discover --peer ADDRESS:{running.port}` on another machine finds it"
+        later = f"it is announced there, and {found} too"
+        if running.unannounced:
+            later = f"{found}, and it is announced if it is started again"
+        why = f"no network interface is up with {address}: once one is, {later}"
+        return running._replace(addresses=self._listening.loopback(), unannounced=why)
 
     def _server(self, name: str) -> uvicorn.Server:
         config = uvicorn.Config(

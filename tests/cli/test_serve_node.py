@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-RUNNING = Running("tower-2", ("10.0.0.2", "fe80::1%eth0"), 9474, None)
+RUNNING = Running("tower-2", ("10.0.0.2", "fe80::1%eth0"), 9474, None, "tower")
 
 
 @pytest.fixture
@@ -74,7 +74,8 @@ def test_a_killed_node_leaves_no_child(node: subprocess.Popen[str]) -> None:
         (["--prompt", "Hello"], "name a model"),
         (["--name", "Living Room"], "such as living-room"),
         (["demo", "--name", "tower"], "only a node has a name"),
-        (["demo", "--host", "192.0.2.1"], "more than this machine"),
+        (["demo", "--host", "\x1b[31m"], r"not on '\x1b[31m'"),
+        (["demo", "--host", "192.0.2.1"], "127.0.0.1 or ::1 only"),
     ],
 )
 def test_wrong_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +92,10 @@ def test_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out.splitlines() == ["10.0.0.2:9474", "[fe80::1%eth0]:9474"]
     assert r"no \x1b card" in err
-    assert "tower-2 is announced" in err
+    assert err.splitlines()[1:3] == [
+        "tower was taken in this network: this node is tower-2 (--name gives it another name)",
+        "tower-2 is announced and answers at (Ctrl+C stops it):",
+    ]
     assert err.splitlines()[-1] == "  hgx discover"
 
 
@@ -102,6 +106,39 @@ def test_what_is_shown_where_nothing_is_announced(capsys: pytest.CaptureFixture[
     err = capsys.readouterr().err
     assert "tower-2 is not announced: no multicast here" in err
     assert err.splitlines()[-1] == "  hgx discover --peer 10.0.0.2:9474"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "said", "last"),
+    [
+        (("127.0.0.1", "::1"), "It answers this machine alone, at (", "  hgx discover --peer 127"),
+        ((), "Nothing reaches it now (Ctrl+C stops it).", "  certificate abab"),
+    ],
+)
+def test_what_is_shown_without_a_network(
+    addresses: tuple[str, ...], said: str, last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is sent to another machine with an address that leads nowhere from there."""
+    running = Running("tower", addresses, 9474, "no network")
+    NodeScreen(as_json=False, quiet=False).ready(running, "ab" * 32)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == len(addresses)
+    assert "tower is not announced: no network" in err
+    assert said in err
+    assert err.splitlines()[-1].startswith(last)
+    assert "another machine" not in err
+
+
+@pytest.mark.parametrize("host", ["", "a" * 70, "\x1b[31m", "127.0.0.1\0", "192.0.2.77"])
+def test_bad_hosts(host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bad host is one sentence and an exit code, before anything else is done."""
+    assert run(["--home", str(tmp_path), "serve", "--host", host]) == 7
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("hgx: error: ")
+    assert "--host" in err
+    assert err[:-1].isprintable()
+    assert not list(tmp_path.iterdir())
 
 
 def test_quiet_and_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,4 +155,5 @@ def test_quiet_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         "port": 9474,
         "fingerprint": "ab" * 32,
         "unannounced": None,
+        "renamed_from": "tower",
     }

@@ -14,6 +14,7 @@ from hgx.errors import PeerError
 from hgx.flows.bench_links import connect, link_events, peers_of
 from hgx.net.identity import own_identity
 from hgx.node.agent import Running, serve_node
+from hgx.node.listening import listen
 from hgx.store.home import Home
 from tests.bench.doubles import Clock
 from tests.sensors.doubles import always
@@ -40,19 +41,20 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Generator[Node]:
         told.append(running)
         ready.set()
 
-    thread = threading.Thread(
-        target=serve_node,
-        args=(identity, "laptop", always({"node": {"id": "laptop"}, "devices": []})),
-        kwargs={"host": "127.0.0.1", "port": 0, "ready": is_ready, "stop": stop},
-    )
-    thread.start()
-    try:
-        assert ready.wait(30)
-        address = f"127.0.0.1:{told[0].port}"
-        yield LAPTOP.model_copy(update={"address": address, "fingerprint": identity.fingerprint})
-    finally:
-        stop.set()
-        thread.join(30)
+    with listen("127.0.0.1", 0) as listening:
+        thread = threading.Thread(
+            target=serve_node,
+            args=(identity, "laptop", always({"node": {"id": "laptop"}, "devices": []}), listening),
+            kwargs={"ready": is_ready, "stop": stop},
+        )
+        thread.start()
+        try:
+            assert ready.wait(30)
+            update = {"address": f"127.0.0.1:{told[0].port}", "fingerprint": identity.fingerprint}
+            yield LAPTOP.model_copy(update=update)
+        finally:
+            stop.set()
+            thread.join(30)
 
 
 class Broken:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hgx.core.evidence import RATES
 from hgx.core.reading import Reading
 from hgx.flows.node import NodeDescription
+from hgx.net.identity import own_identity
+from hgx.net.peer import MOST_ANSWER_BYTES, MOST_DEVICES, PeerClient
+from hgx.net.stranger import known_of_device, known_of_node
 from hgx.sensors.memory import HostMemory
 from hgx.store.home import Home
+from tests.node.test_agent import get, node
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +32,18 @@ DEVICE: dict[str, Any] = {
     "memory_bandwidth_bytes_per_s": 1e9,
     "compute_flops_per_s": 2e9,
     "temperature_c": 20.0,
-    "evidence": {"compute_flops_per_s": {"rank": "driver"}},
+    "evidence": {"compute_flops_per_s": {"rank": "driver", "by": "my neighbour"}},
+    "benchmarks": {
+        "read": {
+            "name": "read",
+            "unit": "bytes_per_s",
+            "median": 1e9,
+            "quartiles": [1e9, 1e9],
+            "samples": [1e9],
+            "method": "toasting",
+            "measured_at": "2026-01-02T12:00:00Z",
+        }
+    },
     "bought": "in a dark alley",
 }
 
@@ -51,17 +68,26 @@ def told(home: Home, reading: Reading | None = None) -> dict[str, Any]:
 def test_everything_carries_the_name_in_the_network(home: Home) -> None:
     """Only this node is told of, under the name that it has in the network."""
     found = told(home)
+    assert found["node"].pop("ram_free_bytes") > 0
     assert found["node"] == {"id": "tower-2", "name": "tower-2", "os": "linux"}
     (device,) = found["devices"]
     assert (device["id"], device["node"]) == ("tower-2/cuda:0", "tower-2")
-    assert device["evidence"] == DEVICE["evidence"]
+    assert device["evidence"] == {"compute_flops_per_s": {"rank": "driver"}}
 
 
 def test_what_is_private_stays(home: Home) -> None:
     """Serial identities and what the owner wrote into the file are not told."""
     text = json.dumps(told(home))
-    for secret in ("GPU-secret", "dark alley", "mine", "Bob"):
+    for secret in ("GPU-secret", "benchmarks", "dark alley", "neighbour", "mine", "Bob"):
         assert secret not in text
+
+
+def test_nothing_is_told_in_vain(home: Home) -> None:
+    """A peer keeps all that it is told."""
+    found = told(home, Reading(temperature_c=50.0, memory_free_bytes=1))
+    (device,) = found["devices"]
+    assert known_of_device(device) == device
+    assert known_of_node(found["node"]) == found["node"]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +118,10 @@ def test_only_readings_of_now_are_told(
 def test_a_processors_free_memory_is_read_when_asked(
     home: Home, reading: Reading | None, free: int
 ) -> None:
-    """A processor without a reading tells what main memory is free at this moment."""
+    """The node, and a processor without a reading, tell what main memory is free just now."""
     processor = DEVICE | {"id": "box/cpu:0", "backend": "cpu"}
-    registry = {"nodes": [{"id": "box"}], "devices": [processor]}
+    own = {"id": "box", "ram_total_bytes": 1000, "ram_free_bytes": 900}
+    registry = {"nodes": [own], "devices": [processor]}
     home.registry.write_text(json.dumps(registry))
     readings = {"cpu:0": reading} if reading else {}
     found: dict[str, Any] = NodeDescription(home, lambda: readings, lambda: HostMemory(1000, 7))(
@@ -102,6 +129,7 @@ def test_a_processors_free_memory_is_read_when_asked(
     )
     (device,) = found["devices"]
     assert device["memory_free_bytes"] == free
+    assert (found["node"]["ram_total_bytes"], found["node"]["ram_free_bytes"]) == (1000, 7)
 
 
 def test_this_machines_memory(home: Home) -> None:
@@ -109,3 +137,52 @@ def test_this_machines_memory(home: Home) -> None:
     processor = DEVICE | {"id": "box/cpu:0", "backend": "cpu", "memory_free_bytes": 1}
     home.registry.write_text(json.dumps({"nodes": [{"id": "box"}], "devices": [processor]}))
     assert told(home)["devices"][0]["memory_free_bytes"] > 1000
+
+
+def with_devices(home: Home, count: int) -> NodeDescription:
+    """Describe a node with so many devices, of which as much is known as there can be."""
+    proof = {
+        "rank": "driver",
+        "source": "a way to measure " * 20,
+        "measured_at": datetime(2026, 1, 2, tzinfo=UTC).isoformat(timespec="seconds"),
+        "low": 1.234e17,
+        "high": 1.234e17,
+        "noisy": True,
+    }
+    device = DEVICE | {
+        "backend": "directml",
+        "name": "\U00020000" * 128,  # four bytes a character
+        "memory_total_bytes": 2**50,
+        "unified_memory": False,
+        "fallback": False,
+        "temperature_limit_c": 123.4,
+        "evidence": dict.fromkeys(RATES, proof),
+        **dict.fromkeys(RATES, 1.234e17),
+    }
+    devices = [device | {"id": f"box/directml:{number}"} for number in range(count)]
+    home.registry.write_text(json.dumps({"nodes": [{"id": "box"}], "devices": devices}))
+    reading = Reading(temperature_c=12.345678901234567, memory_free_bytes=2**50 - 1)
+    readings = {f"directml:{number}": reading for number in range(count)}
+    return NodeDescription(home, lambda: readings)
+
+
+def test_the_largest_honest_answer(home: Home) -> None:
+    """As many devices as a peer heeds are told, and however long that is, the peer takes it."""
+    description = with_devices(home, MOST_DEVICES + 1)
+    name = "n" * 63
+    with node(own_identity(home), lambda _: description(name)) as running:
+        said = PeerClient("127.0.0.1", running.port).node()
+        _, body = get(running.port, "/v1/node")
+    assert [device.id for device in said.devices] == [
+        f"{name}/directml:{number}" for number in range(MOST_DEVICES)
+    ]
+    assert said.devices[-1].memory_free_bytes == 2**50 - 1
+    assert len(body) < MOST_ANSWER_BYTES / 3
+
+
+def test_devices_that_are_not_told(home: Home) -> None:
+    """A node that has more devices than it tells says so, and how to choose."""
+    assert with_devices(home, MOST_DEVICES).notes() == ()
+    (note,) = with_devices(home, MOST_DEVICES + 6).notes()
+    assert note.startswith("others are told of the first 64 of 70 devices that this node has: put")
+    assert note.endswith("registry.json")

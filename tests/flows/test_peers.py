@@ -17,7 +17,7 @@ from hgx.net.advert import Advert
 from hgx.net.browser import Browsed
 from hgx.net.identity import own_identity
 from hgx.store.home import Home
-from tests.net.namespaces import Machine, line_with, machines
+from tests.net.namespaces import Machine, heard_where, line_with, machines
 from tests.net.node import a_device, described
 from tests.net.servers import answered, server
 
@@ -64,9 +64,9 @@ def test_goodbye(lan: tuple[Machine, ...]) -> None:
     """A node that leaves is neither found nor missed."""
     node = lan[0].node("tower")
     finder = lan[1].start("python", "-m", "tests.net.finder", "--wait", "8")
-    line_with(finder, '"added"')
+    heard_where(finder, lambda heard: "tower" in heard)
     node.end()
-    line_with(finder, '"removed"')
+    heard_where(finder, lambda heard: not heard)
     result = json.loads(line_with(finder, "peers"))
     assert (result["peers"], result["missing"]) == ({}, [])
 
@@ -75,7 +75,7 @@ def test_killed(lan: tuple[Machine, ...]) -> None:
     """A node that was announced and is dead by now is missed, and why is said."""
     node = lan[0].node("laptop")
     finder = lan[1].start("python", "-m", "tests.net.finder", "--wait", "6")
-    line_with(finder, '"added"')
+    heard_where(finder, lambda heard: "laptop" in heard)
     node.end(signal.SIGKILL)
     result = json.loads(line_with(finder, "peers"))
     (reason,) = result["missing"]

@@ -1,18 +1,32 @@
 """``find_peers`` as a program that prints what it hears and finds, one JSON object per line.
 
-The last line has the peers; those before it tell of announcements as they come.
+The last line has the peers; each before it has all that were announced at some moment.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+import asyncio
+from typing import Self
 
 from hgx.flows.peers import find_peers
-from hgx.net.browser import Browser, PeerEvent
+from hgx.net import browser
 from hgx.net.identity import own_identity
 from hgx.store.home import Home
+from tests.net.listener import say, tell_peers
+
+
+class TellingBrowser(browser.Browser):
+    """A browser that prints what it hears."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._telling = asyncio.create_task(tell_peers(self))
+        return self
+
+    async def __aexit__(self, *reason: object) -> None:
+        self._telling.cancel()
+        await super().__aexit__(*reason)
 
 
 def main() -> None:
@@ -23,7 +37,7 @@ def main() -> None:
     options.add_argument("--no-multicast", action="store_true")
     given = options.parse_args()
     home = Home()
-    setattr(Browser, "_tell", _tell)  # noqa: B010 - it is private, and tests may look in
+    browser.Browser = TellingBrowser
     found = find_peers(
         home,
         wait_s=given.wait,
@@ -39,16 +53,7 @@ def main() -> None:
         }
         for peer in found.peers
     }
-    _say({"peers": peers, "missing": found.missing, "dropped": found.dropped})
-
-
-def _tell(_: Browser, event: PeerEvent) -> None:
-    _say({"event": event.kind, "name": event.advert.name, "addresses": event.advert.addresses})
-
-
-def _say(what: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    say({"peers": peers, "missing": found.missing, "dropped": found.dropped})
 
 
 if __name__ == "__main__":

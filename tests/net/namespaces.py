@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 _ROOT = Path(__file__).parents[2]
 _numbers = itertools.count(1)
@@ -178,6 +178,24 @@ def line_with(process: subprocess.Popen[str], word: str) -> str:
             return line
     assert process.stderr is not None
     raise AssertionError(process.stderr.read())
+
+
+def heard_where(
+    process: subprocess.Popen[str], holds: Callable[[dict[str, dict[str, Any]]], bool]
+) -> dict[str, dict[str, Any]]:
+    """Wait until a program hears such announcements, and return them.
+
+    Args:
+        process: ``tests.net.listener`` or ``tests.net.finder``.
+        holds: Tells of all that are announced, by name, whether they are such.
+
+    Raises:
+        AssertionError: It ended before.
+    """
+    while True:
+        heard = json.loads(line_with(process, '"heard"'))["heard"]
+        if holds(heard):
+            return heard
 
 
 def _join(machine: Machine, switch: str, port: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hgx.net import announcer
 from hgx.net.identity import own_identity
 from hgx.node.agent import serve_node
+from hgx.node.listening import listen
 from hgx.store.home import Home
 
 if TYPE_CHECKING:
@@ -61,17 +62,9 @@ def main() -> None:
     stop = threading.Event()
     if given.stopped:
         stop.set()
-    sys.exit(
-        serve_node(
-            identity,
-            given.name,
-            described,
-            host=given.host,
-            port=given.port,
-            ready=_ready,
-            stop=stop,
-        )
-    )
+    with listen(given.host, given.port) as listening:
+        status = serve_node(identity, given.name, described, listening, ready=_ready, stop=stop)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is made of what is heard, event by event; real networks are in test_announcing.py."""
+"""What is made of what is heard, one after the other; real networks are in test_announcing.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zeroconf import ServiceStateChange
 
 from hgx.net import browser as module
 from hgx.net.advert import SERVICE, Advert, make_txt
-from hgx.net.browser import Browser, PeerEvent
+from hgx.net.browser import Browser
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -59,11 +59,6 @@ class Network:
         for _ in range(10):
             await asyncio.sleep(0)
 
-    def events(self) -> list[PeerEvent]:
-        """Return what the browser told since."""
-        queue: asyncio.Queue[PeerEvent] = vars(self._browser)["_events"]
-        return [queue.get_nowait() for _ in range(queue.qsize())]
-
 
 def on_network(monkeypatch: pytest.MonkeyPatch, test: Any) -> None:
     """Run a test with a browser and its network."""
@@ -79,15 +74,15 @@ def on_network(monkeypatch: pytest.MonkeyPatch, test: Any) -> None:
 
 
 def test_again_while_it_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that changes while it is looked up is looked up anew, and told of once."""
+    """A name that changes while it is looked up is looked up anew, and is there once."""
 
     async def test(browser: Browser, network: Network) -> None:
         await network.say(ServiceStateChange.Added)
         await network.say(ServiceStateChange.Updated)
+        assert browser.peers == ()
         network.allowed.set()
         await asyncio.sleep(0.01)
         assert network.asked == 2
-        assert network.events() == [PeerEvent("added", ADVERT)]
         assert browser.peers == (ADVERT,)
 
     on_network(monkeypatch, test)
@@ -99,41 +94,29 @@ def test_goodbye_while_it_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(browser: Browser, network: Network) -> None:
         await network.say(ServiceStateChange.Added)
         await network.say(ServiceStateChange.Removed)
+        assert browser.peers == ()
         network.allowed.set()
         await asyncio.sleep(0.01)
-        assert (network.events(), browser.peers, browser.dropped) == ([], (), {})
+        assert (browser.peers, browser.dropped) == ((), {})
 
     on_network(monkeypatch, test)
 
 
 def test_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stays the same is no event, what changes is one, and what goes bad is gone."""
+    """What stays the same stays, what changes is new, and what goes bad or leaves is gone."""
 
     async def test(browser: Browser, network: Network) -> None:
-        network.allowed.set()
-        for port in (9474, 9474, 9475, 0):
+        async def say(change: ServiceStateChange, port: int) -> tuple[int, ...]:
             network.advert = ADVERT._replace(port=port)
-            await network.say(ServiceStateChange.Updated)
-        moved = ADVERT._replace(port=9475)
-        assert network.events() == [
-            PeerEvent("added", ADVERT),
-            PeerEvent("updated", moved),
-            PeerEvent("removed", moved),
-        ]
+            await network.say(change)
+            return tuple(peer.port for peer in browser.peers)
+
+        network.allowed.set()
+        assert await say(ServiceStateChange.Added, 9474) == (9474,)
+        assert browser.peers == (ADVERT,)
+        for port, ports in ((9474, (9474,)), (9475, (9475,)), (0, ()), (9476, (9476,))):
+            assert await say(ServiceStateChange.Updated, port) == ports
         assert browser.dropped == {"port": 1}
-
-    on_network(monkeypatch, test)
-
-
-def test_events_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more events than are kept the oldest go."""
-    monkeypatch.setattr(module, "_MOST_EVENTS", 2)
-
-    async def test(_: Browser, network: Network) -> None:
-        network.allowed.set()
-        for port in (1, 2, 3):
-            network.advert = ADVERT._replace(port=port)
-            await network.say(ServiceStateChange.Updated)
-        assert [event.advert.port for event in network.events()] == [2, 3]
+        assert await say(ServiceStateChange.Removed, 9476) == ()
 
     on_network(monkeypatch, test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ class NodeScreen:
                 "port": running.port,
                 "fingerprint": fingerprint,
                 "unannounced": running.unannounced,
+                "renamed_from": running.renamed_from,
             }
             self._write(json.dumps(found))
             return
@@ -46,15 +48,23 @@ class NodeScreen:
         for place in places:
             self._write(place)
         if not self._quiet and places:
-            self._say("On another machine:")
+            alone = "On this machine, as another user or with another --home:"
+            self._say(alone if _is_alone(running) else "On another machine:")
             self._say("  hgx discover" + (f" --peer {places[0]}" if running.unannounced else ""))
 
     def _introduce(self, running: Running, fingerprint: str) -> None:
+        name = plain(running.name)
+        if running.renamed_from:
+            taken = f"{plain(running.renamed_from)} was taken in this network"
+            self._say(f"{taken}: this node is {name} (--name gives it another name)")
+        said = f"{name} is announced and answers at"
         if running.unannounced:
-            self._say(f"{plain(running.name)} is not announced: {plain(running.unannounced)}")
-            self._say("It answers at (Ctrl+C stops it):")
+            self._say(f"{name} is not announced: {plain(running.unannounced)}")
+            said = "It answers this machine alone, at" if _is_alone(running) else "It answers at"
+        if running.addresses:
+            self._say(f"{said} (Ctrl+C stops it):")
         else:
-            self._say(f"{plain(running.name)} is announced and answers at (Ctrl+C stops it):")
+            self._say("Nothing reaches it now (Ctrl+C stops it).")
         self._say(f"  certificate {fingerprint[:16]}", style="dim")
 
     def _say(self, line: str, style: str | None = None) -> None:
@@ -66,3 +76,9 @@ class NodeScreen:
 
 def _place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _is_alone(running: Running) -> bool:
+    """Tell whether only programs of this machine reach the node."""
+    texts = (address.partition("%")[0] for address in running.addresses)
+    return all(ipaddress.ip_address(text).is_loopback for text in texts)
