@@ -142,7 +142,7 @@ def test_scattering_is_refused() -> None:
         def look(self) -> None:
             driver.read_rate = 3e9 if driver.read_rate == 1e9 else 1e9
 
-    eye = Eye(clock=clock)
+    eye = Eye(busy=lambda: Busy(0.0, 0.0), clock=clock)
     told = run(driver, tools=clock.tools()._replace(watch=lambda: eye))
     (refused,) = (event for event in told if isinstance(event, Refused))
     assert refused.benchmark.name == "read"
@@ -163,7 +163,11 @@ def test_burst_and_sustained_are_kept_apart() -> None:
 
     hot = Hot(clock)
     throttled = Reading(throttles=("heat",), temperature_c=95.0)
-    tools = clock.tools()._replace(watch=lambda: Watch(lambda: throttled, clock=clock))
+
+    def watch() -> Watch:
+        return Watch(lambda: throttled, busy=lambda: Busy(0.0, 0.0), clock=clock)
+
+    tools = clock.tools()._replace(watch=watch)
     found = results(run(hot, Effort(30, 9, sustained_s=90), tools))
     burst, lasting, curve = (
         found[f"matmul_float32_{name}"] for name in ("burst", "sustained", "over_time")

@@ -32,7 +32,7 @@ def test_the_processor_is_measured() -> None:
     quick = quick_benchmarks("cpu", 0)
     assert quick.problem is None
     assert [result.name for result in quick.benchmarks] == ["read", "matmul_float32"]
-    assert all(len(result.samples) >= 3 for result in quick.benchmarks)
+    assert all(result.samples for result in quick.benchmarks)
 
 
 def test_a_device_that_is_not_there_is_not_measured() -> None:
