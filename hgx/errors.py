@@ -31,6 +31,12 @@ PeerFault = Literal[
     "not hgx",
     "version",
     "busy",
+    "code",
+    "unknown",
+    "trust",
+    "engine",
+    "devices",
+    "lost",
 ]
 """What was wrong with a peer, for programs to tell apart; the message says it in words."""
 

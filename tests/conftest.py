@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.llama_cpp import NotBuiltError, toolkit
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from hgx.engine.binaries import Toolkit
     from tests.net.namespaces import Machine
 
 # A busy machine is slow, not wrong. In CI the same examples run each time, so that a commit is
@@ -22,6 +25,38 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("hgx")
+
+_PROGRAMS = pytest.StashKey["Toolkit | NotBuiltError"]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before what -m leaves out is decided
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses llama.cpp's programs."""
+    for item in items:
+        if "llama_cpp" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.llama_cpp)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build llama.cpp's programs where a test needs them: no test has as much time as that."""
+    config = session.config
+    needed = any(item.get_closest_marker("llama_cpp") for item in session.items)
+    if not needed or config.getoption("collectonly"):
+        return
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        config.stash[_PROGRAMS] = toolkit(terminal.write_line if terminal else print)
+    except NotBuiltError as error:
+        config.stash[_PROGRAMS] = error
+
+
+@pytest.fixture(scope="session")
+def llama_cpp(pytestconfig: pytest.Config) -> Toolkit:
+    """llama.cpp's programs, built once."""
+    programs = pytestconfig.stash[_PROGRAMS]
+    if isinstance(programs, NotBuiltError):
+        pytest.fail(str(programs), pytrace=False)
+    return programs
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hgx.cli.options import HomeOption, JsonOption, QuietOption, settings
+
+if TYPE_CHECKING:
+    from hgx.store.home import Home
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -45,6 +48,12 @@ CompareOption = Annotated[
         show_default=False,
     ),
 ]
+VerifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--verify", help="Measure nothing; compare predictions with what served requests took."
+    ),
+]
 RegistryOption = Annotated[
     Path | None,
     typer.Option(
@@ -65,6 +74,7 @@ def bench(
     no_disk: DiskOption = False,
     no_links: LinksOption = False,
     compare: CompareOption = None,
+    verify: VerifyOption = False,
     registry: RegistryOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -78,6 +88,7 @@ def bench(
       hgx bench cuda:0 --sustained 300      what it keeps up when it is hot
       hgx bench --json > today.jsonl        a line per event
       hgx bench --compare old.json today.jsonl   what really changed
+      hgx bench --verify                    were the plans right?
 
     Measure how fast devices read memory, multiply and exchange data with the host, how fast
     the disk is read, and how fast the links to peers are. A result that scatters or
@@ -100,6 +111,9 @@ def bench(
     if compare:
         print_comparison(compare_files(*compare), stdout(), as_json=as_json)
         return
+    if verify:
+        _verify(Home(wanted.home), as_json=as_json)
+        return
     wish = Wish(
         devices=tuple(devices or ()),
         effort="quick" if quick else "normal",
@@ -109,3 +123,16 @@ def bench(
     )
     with Lines() if as_json else Screen(quiet=wanted.quiet) as show:
         run(Home(wanted.home), wish, show, registry_path=registry)
+
+
+def _verify(home: Home, *, as_json: bool) -> None:
+    from hgx.cli.render.console import stderr, stdout
+    from hgx.cli.render.verify import print_lines, print_verification
+    from hgx.flows.verify import verify
+    from hgx.store.ledger import Ledger
+
+    found = verify(Ledger(home).requests())
+    if as_json:
+        print_lines(found)
+    else:
+        print_verification(found, stdout(), stderr())

@@ -60,6 +60,16 @@ KvTypeOption = Annotated[
     typer.Option("--kv-type", metavar="TYPE", help="KV cache: f16, q8_0, q4_0, ..."),
 ]
 
+EngineDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-dir",
+        metavar="DIR",
+        help="Folder of llama.cpp's programs; else HGX_LLAMA_CPP, else PATH and where packages put "
+        "them.",
+    ),
+]
+
 
 def settings(context: typer.Context, home: Path | None = None, *, quiet: bool = False) -> Settings:
     """Join what stood before the subcommand with what stood behind it; the latter wins."""

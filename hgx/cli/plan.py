@@ -11,6 +11,7 @@ import typer
 from hgx.cli.options import (
     ContextOption,
     DevicesOption,
+    EngineDirOption,
     HomeOption,
     JsonOption,
     KvTypeOption,
@@ -70,6 +71,13 @@ def plan(
             help="Take the placement from you and predict it; once per device, in order.",
         ),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Ask llama.cpp where it would put the layers, and what they take."
+        ),
+    ] = False,
+    engine_dir: EngineDirOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -82,17 +90,22 @@ def plan(
       hgx plan model.gguf --devices registry.json --ctx 16384 --kv-type q8_0
       hgx plan model.gguf --pin tower/cuda:0=0-23 --pin laptop/cpu:0=24-31
       hgx plan model.gguf --json -o plan.json
+      hgx plan model.gguf --verify               and what llama.cpp says of it
 
     Say which blocks go on which device, what memory that takes, how fast it will be, whether
-    that is proven optimal and what limits it. Nothing is loaded or started.
+    that is proven optimal and what limits it. Nothing is loaded; with --verify, llama.cpp's own
+    programs are asked what they would do.
     """
     from hgx.cli.render.console import busy, plain, stderr, stdout
     from hgx.cli.render.plan import print_plan
+    from hgx.cli.render.plan_verify import print_verified
     from hgx.core.options import PlanOptions
     from hgx.flows.inputs import find_model, find_registry
     from hgx.flows.plan import draft_plan, require_feasible
+    from hgx.flows.plan_verify import verify_plan
     from hgx.store.atomic import write_atomically
     from hgx.store.home import Home
+    from hgx.store.ledger import Ledger
 
     wanted = settings(context, home, quiet=quiet)
     where = Home(wanted.home)
@@ -112,7 +125,13 @@ def plan(
     registry = find_registry(where, devices)
     path = find_model(model, where).path
     with busy("Planning", quiet=wanted.quiet):
-        found = draft_plan(path, registry, options, where.node_id(), placement)
+        found = draft_plan(
+            path, registry, options, where.node_id(), placement, ledger=Ledger(where)
+        )
+    verified = None
+    if verify and found.stages:
+        with busy("Asking llama.cpp", quiet=wanted.quiet):
+            found = verified = verify_plan(found, registry, options, where, engine_dir)
     text = found.model_dump_json(indent=2) + "\n"
     if output is not None:
         write_atomically(output, text)
@@ -120,6 +139,8 @@ def plan(
         typer.echo(text, nl=False)
     elif found.stages:
         print_plan(found, stdout())
+        if verified is not None:
+            print_verified(verified, stdout())
     require_feasible(found)
     if output is not None and not wanted.quiet:
         stderr().print(f"Wrote {plain(str(output))}")

@@ -46,7 +46,9 @@ def rank_of(device: Device, field: str) -> EvidenceRank | None:
 
 
 def lowest_rank(device: Device) -> EvidenceRank | None:
-    """Return the lowest rank among a device's rates, or null where none has one."""
+    """Return the lowest rank among the rates a plan rests on, or null where none has one."""
+    if device.engine and device.engine.types:
+        return "engine"
     ranks: list[EvidenceRank] = [rank for field in RATES if (rank := rank_of(device, field))]
     return max(ranks, key=RANKS.index, default=None)
 

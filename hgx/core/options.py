@@ -24,6 +24,7 @@ class PlanOptions(Strict):
         parallel: Conversations at a time, each with a context of its own.
         kv_type: Type of the KV cache's elements, as llama.cpp names it.
         prompt_tokens: Length of the prompt that TTFT is predicted for.
+        cached_tokens: Those of them that are in the KV cache already.
         output_tokens: Length of the answer.
         objective: What to minimise.
         coordinator: Node where the engine's client runs; null picks this machine when the
@@ -37,6 +38,7 @@ class PlanOptions(Strict):
     parallel: Annotated[int, Field(ge=1)] = 1
     kv_type: KvType = "f16"
     prompt_tokens: Annotated[int, Field(ge=1)] = 512
+    cached_tokens: Annotated[int, Field(ge=0)] = 0
     output_tokens: Annotated[int, Field(ge=1)] = 128
     objective: Objective = "latency"
     coordinator: str | None = None

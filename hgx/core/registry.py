@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from hgx.core.base import Bytes, Document, Identifier, PositiveBytes, Rate, Seconds
 from hgx.core.benchmark import Benchmark
+from hgx.core.engine_rates import EngineRates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +57,8 @@ class Device(Document):
         uuid: Its identity where the vendor gives one, the same in another slot.
         paired: False where its node is a peer that is not trusted yet.
         benchmarks: What was measured of it, by name.
-        evidence: Where its rates come from; see ``evidence_rank``.
+        engine: What was measured of it with the engine; it counts more than the two rates.
+        evidence: Where its two rates come from; see ``hgx.core.evidence``.
     """
 
     id: Identifier
@@ -74,6 +76,7 @@ class Device(Document):
     uuid: str | None = None
     paired: bool | None = None
     benchmarks: dict[str, Benchmark] = Field(default_factory=dict)
+    engine: EngineRates | None = None
     evidence: JsonValue = None
 
     @property

@@ -140,10 +140,13 @@ class EmbeddedEngine:
         return f"ended with status {status}"
 
 
-def engine_devices() -> tuple[EngineDevice, ...]:
+def engine_devices(timeout_s: float = 120.0) -> tuple[EngineDevice, ...]:
     """Ask the installed engine which devices it can use, in its own order.
 
     A child process is asked, because drivers that do not work can end the process.
+
+    Args:
+        timeout_s: Longest time it may take, in seconds: GPUs take some to get ready.
 
     Raises:
         Unavailable: The engine is not installed.
@@ -152,7 +155,7 @@ def engine_devices() -> tuple[EngineDevice, ...]:
     _require_package()
     try:
         asked = subprocess.run(  # noqa: S603 - our own module, no input
-            [*_COMMAND, "--devices"], capture_output=True, timeout=120, check=False
+            [*_COMMAND, "--devices"], capture_output=True, timeout=timeout_s, check=False
         )
         devices = cast("dict[str, list[object]]", json.loads(asked.stdout))["devices"]
     except (ValueError, subprocess.TimeoutExpired) as error:

@@ -17,7 +17,9 @@ _KEPT = 10
 _ERROR = re.compile(r"^[\d.]+ E (?:\w{3} +)?(?P<text>.+)$")
 """A line of llama.cpp's log at level error, after its time; ``srv`` and the like name a part."""
 
-_CRASH = re.compile(r"GGML_ASSERT|GGML_ABORT|terminate called|what\(\):|[Oo]ut of memory|Error:")
+_CRASH = re.compile(
+    r"GGML_ASSERT|GGML_ABORT|terminate called|what\(\):|[Oo]ut of memory|Error:|^error "
+)
 """Lines that C++ and Python print before they give up, which have no level."""
 
 

@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"(?P<host>[A-Za-z0-9._-]{1,253})(?::(?P<port>[0-9]{1,5}))?"
 _ZONED = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]{1,32})?")
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str, default_port: int = DEFAULT_PORT) -> Target:
     """Read ``HOST:PORT``, ``[V6]:PORT`` or a host alone, for the default port.
 
     Raises:
@@ -31,7 +31,7 @@ def parse_target(text: str) -> Target:
     plain = _PLAIN.fullmatch(text)
     match = plain or _BRACKETED.fullmatch(text)
     host, port = (match["host"], match["port"]) if match else (text, None)
-    number = int(port or DEFAULT_PORT)
+    number = int(port or default_port)
     if (plain or _is_ipv6(host)) and 0 < number < 1 << 16:
         return Target(host, number)
     msg = f"{text!a} is no address of a peer"

@@ -78,10 +78,7 @@ def diagnose(
         StorageError: The peers file cannot be read.
     """
     given = [(target,) for target in given_targets(home, peers, peers_file)]
-    interfaces = usable_interfaces()
-    steps = [_interface(interfaces)]
-    joined, step = _multicast_join(ways(interfaces))
-    steps += [step, _firewall(joined)]
+    steps, joined = own_steps()
     announced = _announced(wait_s, own_fingerprint) if joined else []
     walked = _walked(dict.fromkeys((*given, *announced)))
     named = [step for targets in given for step in walked[targets]]
@@ -91,6 +88,17 @@ def diagnose(
     if not given and not announced:
         steps.append(_nobody(wait_s if joined else None))
     return tuple(steps)
+
+
+def own_steps() -> tuple[list[Step], tuple[Way, ...]]:
+    """Try what multicast needs on this machine; nothing is announced and nobody is asked.
+
+    Returns:
+        The first three steps, and where the group could be joined.
+    """
+    interfaces = usable_interfaces()
+    joined, join_step = _multicast_join(ways(interfaces))
+    return [_interface(interfaces), join_step, _firewall(joined)], joined
 
 
 def first_failure(steps: Sequence[Step]) -> Step | None:

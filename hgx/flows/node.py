@@ -9,7 +9,7 @@ from hgx.flows.discover import discover
 from hgx.net.advert import DEFAULT_PORT
 from hgx.net.identity import own_identity
 from hgx.net.peer import MOST_DEVICES
-from hgx.net.stranger import DEVICE_FIELDS, NODE_FIELDS, known_evidence
+from hgx.net.stranger import DEVICE_FIELDS, NODE_FIELDS, known_engine, known_evidence
 from hgx.node.agent import serve_node
 from hgx.node.listening import listen
 from hgx.node.readings import Telemetry
@@ -160,6 +160,8 @@ class NodeDescription:
         )
         told |= {"id": f"{name}/{device.id.partition('/')[2]}", "node": name}
         told |= {"evidence": known_evidence(device.evidence)}
+        if device.engine:
+            told |= {"engine": known_engine(told.get("engine"))}
         free = reading.memory_free_bytes
         if free is None and device.backend == "cpu":
             free = self._memory().free_bytes

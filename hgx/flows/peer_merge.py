@@ -70,7 +70,7 @@ def merge_peers(registry: Registry, found: FoundPeers, own_node_id: str) -> Regi
         found: Who answered.
         own_node_id: This machine's, which no peer can have.
     """
-    registry = _with_trust(registry, found.trusted, own_node_id)
+    registry = with_trust(registry, found.trusted, own_node_id)
     here = {peer.fingerprint for peer in found.peers}
     others = [node for node in registry.nodes if node.id != own_node_id and node.fingerprint]
     before = {node.fingerprint: node for node in others if node.fingerprint in here}
@@ -112,8 +112,14 @@ def merge_peers(registry: Registry, found: FoundPeers, own_node_id: str) -> Regi
     return Registry.model_validate(fields)
 
 
-def _with_trust(registry: Registry, trusted: frozenset[str] | None, own_node_id: str) -> Registry:
-    """Mark every peer as paired or not, as it is now."""
+def with_trust(registry: Registry, trusted: frozenset[str] | None, own_node_id: str) -> Registry:
+    """Mark every peer as paired or not, as it is now; pure.
+
+    Args:
+        registry: As it was.
+        trusted: Fingerprints of all paired peers; where that is null nothing changes.
+        own_node_id: This machine's, which is no peer.
+    """
     if trusted is None:
         return registry
     paired = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hgx.errors import Infeasible
+from hgx.flows.served import learn
 from hgx.gguf.workload import read_workload
 from hgx.planner.solve import evaluate as evaluate_for
 from hgx.planner.solve import solve as solve_for
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hgx.core.plan import Plan
     from hgx.core.registry import Registry
     from hgx.core.workload import Workload
+    from hgx.store.ledger import Ledger
 
 
 def solve(registry: Registry, workload: Workload, options: PlanOptions | None = None) -> Plan:
@@ -66,7 +68,12 @@ def evaluate(
 
 
 def plan_model(
-    model: str | os.PathLike[str], registry: Registry, options: PlanOptions, this_node: str | None
+    model: str | os.PathLike[str],
+    registry: Registry,
+    options: PlanOptions,
+    this_node: str | None,
+    *,
+    ledger: Ledger | None = None,
 ) -> tuple[Workload, Plan]:
     """Read a model and find a feasible plan for it.
 
@@ -75,6 +82,7 @@ def plan_model(
         registry: Nodes, devices and links.
         options: How it will be run.
         this_node: Id of this machine.
+        ledger: Served requests, by which predictions are corrected.
 
     Raises:
         ModelError: The file cannot be read as a model.
@@ -83,7 +91,7 @@ def plan_model(
         OutOfTime: The time limit came before any placement was found.
     """
     workload = read_workload(model)
-    plan = _solve(registry, workload, options, this_node)
+    plan = _solve(registry, workload, options, this_node, ledger=ledger)
     require_feasible(plan)
     return workload, plan
 
@@ -94,6 +102,8 @@ def draft_plan(
     options: PlanOptions,
     this_node: str | None,
     placement: Sequence[tuple[str, int, int]] = (),
+    *,
+    ledger: Ledger | None = None,
 ) -> Plan:
     """Read a model and plan it, or predict a placement where one is given.
 
@@ -103,6 +113,7 @@ def draft_plan(
         options: How it will be run.
         this_node: Id of this machine.
         placement: A placement to predict, in place of a search.
+        ledger: Served requests, by which predictions are corrected.
 
     Raises:
         ModelError: The file cannot be read as a model.
@@ -112,8 +123,8 @@ def draft_plan(
     """
     workload = read_workload(model)
     if placement:
-        return _evaluate(registry, workload, placement, options, this_node)
-    return _solve(registry, workload, options, this_node)
+        return _evaluate(registry, workload, placement, options, this_node, ledger=ledger)
+    return _solve(registry, workload, options, this_node, ledger=ledger)
 
 
 def require_feasible(plan: Plan) -> None:
@@ -127,10 +138,19 @@ def require_feasible(plan: Plan) -> None:
 
 
 def _solve(
-    registry: Registry, workload: Workload, options: PlanOptions | None, this_node: str | None
+    registry: Registry,
+    workload: Workload,
+    options: PlanOptions | None,
+    this_node: str | None,
+    *,
+    ledger: Ledger | None = None,
 ) -> Plan:
-    plan = solve_for(registry.usable(), workload, options, this_node=this_node)
-    return _with_strangers(plan, registry)
+    usable = registry.usable()
+    lessons = learn(usable, ledger)
+    plan = solve_for(
+        usable, workload, options, this_node=this_node, corrections=lessons.corrections
+    )
+    return _with_notes(plan, (*lessons.notes, *_strangers(registry)))
 
 
 def _evaluate(
@@ -139,19 +159,32 @@ def _evaluate(
     placement: Sequence[tuple[str, int, int]],
     options: PlanOptions | None,
     this_node: str | None,
+    *,
+    ledger: Ledger | None = None,
 ) -> Plan:
     strange = registry.unpaired
     for device in registry.devices if strange else ():
         if device.node in strange and any(device.id in stage for stage in placement):
             msg = f"{device.id} is on a machine that is not paired with this one: leave it out"
             raise Infeasible(msg)
-    plan = evaluate_for(registry.usable(), workload, placement, options, this_node=this_node)
-    return _with_strangers(plan, registry)
+    usable = registry.usable()
+    lessons = learn(usable, ledger)
+    plan = evaluate_for(
+        usable,
+        workload,
+        placement,
+        options,
+        this_node=this_node,
+        corrections=lessons.corrections,
+    )
+    return _with_notes(plan, (*lessons.notes, *_strangers(registry)))
 
 
-def _with_strangers(plan: Plan, registry: Registry) -> Plan:
+def _strangers(registry: Registry) -> tuple[str, ...]:
     """Say which machines were not even considered."""
-    if not registry.unpaired:
-        return plan
     names = ", ".join(sorted(registry.unpaired))
-    return plan.model_copy(update={"why": (*plan.why, f"not paired, so not used: {names}")})
+    return (f"not paired, so not used: {names}",) if names else ()
+
+
+def _with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:
+    return plan.model_copy(update={"why": (*plan.why, *notes)}) if notes else plan

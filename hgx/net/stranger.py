@@ -8,10 +8,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from hgx.core.engine_rates import EngineRates, TypeRates
 from hgx.core.evidence import RANKS, RATES
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from hgx.core.base import Document
 
 _DEEPEST = 16
 _LONGEST_TEXT = 128
@@ -25,6 +30,7 @@ NODE_FIELDS = {
 DEVICE_FIELDS = {
     "id", "node", "backend", "name", "memory_total_bytes", "memory_free_bytes", "unified_memory",
     *RATES, "temperature_c", "temperature_limit_c", "fallback", "evidence",
+    "engine",
 }  # fmt: skip
 """What a node tells of a device, and all that is heeded."""
 
@@ -71,6 +77,8 @@ def known_of_device(device: JsonValue) -> JsonValue:
     known = {key: value for key, value in device.items() if key in DEVICE_FIELDS}
     if "evidence" in known:
         known["evidence"] = known_evidence(known["evidence"])
+    if "engine" in known:
+        known["engine"] = known_engine(known["engine"])
     return _plausible(known)
 
 
@@ -78,6 +86,28 @@ def known_evidence(evidence: JsonValue) -> dict[str, JsonValue]:
     """Leave of evidence how well each rate is known, since when, and whether it is noisy."""
     entries = evidence if isinstance(evidence, dict) else dict.fromkeys(RATES, evidence)
     return {name: kept for name in RATES if (kept := _rank(entries.get(name)))}
+
+
+def known_engine(rates: JsonValue) -> JsonValue:
+    """Leave of what was measured with the engine what a plan uses; null where it cannot be so."""
+    if not isinstance(rates, dict):
+        return None
+    known = _only(rates, EngineRates)
+    if isinstance(types := known.get("types"), dict):
+        known["types"] = {
+            name: _only(entry, TypeRates)
+            for name, entry in types.items()
+            if isinstance(entry, dict)
+        }
+    try:
+        EngineRates.model_validate_json(json.dumps(known))
+    except ValidationError:
+        return None
+    return known
+
+
+def _only(said: dict[str, JsonValue], document: type[Document]) -> dict[str, JsonValue]:
+    return {name: said[name] for name in document.model_fields if name in said}
 
 
 def _plausible(known: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -38,7 +38,7 @@ def make_plan(problem: Problem, placement: Placement, bound: float, report: Solv
         bound: No placement has an objective below this, in seconds.
         report: How it was found.
     """
-    registry, workload, options = problem.question
+    registry, workload, options, _ = problem.question
     stages = price(problem, placement, device_limits(problem))
     objective = total_objective(problem, stages)
     proven = bound >= objective * (1 - WORTHWHILE)
@@ -59,7 +59,7 @@ def make_plan(problem: Problem, placement: Placement, bound: float, report: Solv
 
 def infeasible_plan(problem: Problem, why: Sequence[str], report: SolverReport) -> Plan:
     """Write out that nothing fits, and why; the first sentence says by how much."""
-    registry, workload, options = problem.question
+    registry, workload, options, _ = problem.question
     return Plan(
         model=summarise(workload),
         objective=options.objective,

@@ -1,6 +1,8 @@
 """Seconds: what a block costs on a device, and what a stage costs on the wire.
 
-Arithmetic and memory reads overlap, so a block takes the longer of the two. Traffic between
+Arithmetic and memory reads overlap, so a block takes the longer of the two. Where the engine was
+measured on the device, weights of each quantisation type have rates of their own, which include
+what unpacking them takes; KV and attention go at the device's general rates. Traffic between
 nodes goes through the coordinator, in a star: a stage on another node receives its hidden states
 from there and sends them back, unless the neighbouring stage stands on the same node.
 """
@@ -10,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from hgx.planner.engine_cost import type_rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +49,8 @@ class Hop(NamedTuple):
     """Seconds on the wire for one stage.
 
     Attributes:
-        turn: Paid by every stage on the wire: the round trip, positions and the mask.
+        turn: Paid by every stage on the wire: the round trip, positions, the mask, and what the
+            engine takes besides.
         enter: Hidden states to the node; not paid after a stage on the same node.
         leave: Hidden states back; not paid before a stage on the same node.
         finish: What comes back from the output head, in place of ``leave``.
@@ -66,27 +71,65 @@ class Hop(NamedTuple):
         return Hop(*(sum(parts) for parts in zip(Hop(), *hops, strict=True)))
 
 
+class BlockCost(NamedTuple):
+    """Seconds of every block on a device for one run of a batch, the output head last.
+
+    Attributes:
+        reading: Weights and KV. Shape ``(n_block + 1,)``, as all three.
+        computing: At the same time.
+        fixed: Before and after: launching, and what else does not depend on size.
+    """
+
+    reading: Floats
+    computing: Floats
+    fixed: Floats
+
+
+def block_cost(device: Device, batch: Batch) -> BlockCost:
+    """Tell apart what every block spends its time on, for one run of a batch."""
+    reading = batch.read_bytes / device.memory_bandwidth_bytes_per_s
+    computing = batch.flops / device.compute_flops_per_s
+    engine, kinds = device.engine, batch.kinds
+    if engine is None:
+        return BlockCost(reading, computing, np.full(len(reading), BLOCK_OVERHEAD_S))
+    rates = type_rates(engine, kinds.names)
+    if rates is not None:
+        others = batch.read_bytes - kinds.weights.sum(axis=0)
+        reading = rates[0] @ kinds.weights + others / device.memory_bandwidth_bytes_per_s
+        others = batch.flops - kinds.flops.sum(axis=0)
+        computing = rates[1] @ kinds.flops + others / device.compute_flops_per_s
+    layer = engine.prefill_layer_s if batch.prefill else engine.decode_layer_s
+    fixed = np.full(len(reading), layer)
+    fixed[-1] = layer if engine.head_s is None else engine.head_s
+    return BlockCost(reading, computing, fixed)
+
+
 def block_seconds(device: Device, batch: Batch) -> Floats:
     """Seconds each block takes on a device for all runs of a batch, the output head last.
 
     Returns:
         Array of shape ``(n_block + 1,)``.
     """
-    reading = batch.read_bytes / device.memory_bandwidth_bytes_per_s
-    computing = batch.flops / device.compute_flops_per_s
-    return batch.times * (np.maximum(reading, computing) + BLOCK_OVERHEAD_S)
+    cost = block_cost(device, batch)
+    return batch.times * (np.maximum(cost.reading, cost.computing) + cost.fixed)
 
 
-def hop_seconds(wire: Wire, batch: Batch, n_embd: int) -> Hop:
+def hop_seconds(wire: Wire, batch: Batch, n_embd: int, stage_s: float = 0.0) -> Hop:
     """Seconds on the wire for all runs of a batch.
 
     Hidden states are 4 bytes per element; the mask is 2 bytes per token and position, and the
     positions and KV indices are 12 bytes per token.
+
+    Args:
+        wire: To the stage's node.
+        batch: What crosses.
+        n_embd: Width of a hidden state, in elements.
+        stage_s: What the stage's turn takes besides, per run.
     """
     hidden = 4.0 * n_embd * batch.tokens
     control = batch.tokens * (2.0 * batch.context + 12.0)
     return Hop(
-        turn=wire.rtt_s + control / wire.there_bytes_per_s,
+        turn=wire.rtt_s + control / wire.there_bytes_per_s + stage_s,
         enter=hidden / wire.there_bytes_per_s,
         leave=hidden / wire.back_bytes_per_s,
         finish=SAMPLE_BYTES * batch.outputs / wire.back_bytes_per_s,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hgx.core.evidence import MEASURED, RATES, lowest_rank, noisy
+from hgx.planner.calibrate import NEUTRAL
 from hgx.planner.constraints import out_of_reach
-from hgx.planner.cost import BLOCK_OVERHEAD_S
+from hgx.planner.cost import block_cost
+from hgx.planner.engine_cost import stand_ins
 from hgx.planner.work import measure_work
 from hgx.units import format_bytes, format_seconds, format_tokens
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hgx.core.registry import Registry
+    from hgx.planner.calibrate import Correction
     from hgx.planner.placement import PricedStage
     from hgx.planner.problem import Problem
 
@@ -21,10 +25,13 @@ if TYPE_CHECKING:
 LISTED = 8
 """Most devices that one sentence names."""
 
+NOTABLE = 0.01
+"""Part of a stage's weights below which it does not matter how a type was measured."""
+
 
 def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) -> Iterator[str]:
     """Say what limits a plan, who was left out, and what it rests on."""
-    registry, workload, options = problem.question
+    registry, workload, options, _ = problem.question
     yield from _limiting(problem, stages)
     yield from _full(problem, stages)
     yield from _left_out(problem, stages, proven=proven)
@@ -40,24 +47,29 @@ def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) ->
             "model was trained for"
         )
     yield from _evidence(registry, stages)
+    yield from _engine(problem, stages)
+    yield from _corrected(problem)
 
 
 def _limiting(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
     """Name the stage that takes most of a token's time, and what it spends it on."""
-    registry, workload, options = problem.question
+    registry, workload, options, corrections = problem.question
     total = sum(stage.decode_s for stage in stages)
     slowest = max(stages, key=lambda stage: stage.decode_s)
     device = next(device for device in registry.devices if device.id == slowest.slot.device)
-    batch = measure_work(workload, options).decode
     end = slowest.last_block + 1
     run = [*range(slowest.first_block, end), *([-1] if slowest.output_head else [])]
-    reading = batch.read_bytes[run] / device.memory_bandwidth_bytes_per_s
-    computing = batch.flops[run] / device.compute_flops_per_s
+    cost = block_cost(device, measure_work(workload, options).decode)
+    factor = corrections.get(device.id, NEUTRAL).decode.value
+    reading, computing, fixed = (factor * part[run] for part in cost)
+    assumed = "" if device.engine else " (assumed)"
+    engine = device.engine and device.engine.types
+    reads = "reading and unpacking weights on" if engine else "the memory bandwidth of"
     seconds = {
         f"the wire to {slowest.slot.node}": slowest.wire_s,
         f"the arithmetic of {device.id}": float(computing[computing > reading].sum()),
-        f"the memory bandwidth of {device.id}": float(reading[computing <= reading].sum()),
-        f"launching blocks on {device.id} (assumed)": BLOCK_OVERHEAD_S * len(run),
+        f"{reads} {device.id}": float(reading[computing <= reading].sum()),
+        f"launching blocks on {device.id}{assumed}": float(fixed.sum()),
     }
     reason = max(seconds, key=seconds.__getitem__)
     share = seconds[reason] / total
@@ -105,6 +117,58 @@ def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str
     ]
     if noise:
         yield f"noisy: the rates of {_named(noise)} scattered; hgx bench measures them properly"
+
+
+def _engine(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
+    """Name the devices measured with the engine, and types that others stand for."""
+    devices = {device.id: device for device in problem.question.registry.devices}
+    named: list[str] = []
+    for stage in stages:
+        engine = devices[stage.slot.device].engine
+        if engine is None:
+            continue
+        rates_of = {name: stand_ins(engine, name) for name in _types(problem, stage)}
+        if rates_of and all(rates_of.values()):
+            others = [
+                f"{name} as {' and '.join(rates)}"
+                for name, rates in rates_of.items()
+                if rates != (name,)
+            ]
+            named.append(stage.slot.device + (f" ({', '.join(others)})" if others else ""))
+    if named:
+        yield f"measured with the engine: {_named(named)}"
+
+
+def _types(problem: Problem, stage: PricedStage) -> Iterator[str]:
+    """Quantisation types that make up a notable part of a stage's weights."""
+    workload = problem.question.workload
+    blocks = list(workload.blocks[stage.first_block : stage.last_block + 1])
+    blocks += [workload.output] * stage.output_head
+    sizes = Counter[str]()
+    for block in blocks:
+        sizes.update(block.weight_bytes)
+    return (name for name, size in sizes.items() if size > NOTABLE * sizes.total())
+
+
+def _corrected(problem: Problem) -> Iterator[str]:
+    """Say what served requests changed, of devices in reach."""
+    corrections = problem.question.corrections
+    changed = [
+        (device, correction, words)
+        for device in (slot.device for slot in problem.slots)
+        if (correction := corrections.get(device)) and (words := _words(correction))
+    ]
+    for device, correction, words in changed[:LISTED]:
+        requests = max(factor.requests for factor in correction)
+        yield f"corrected by {requests} served requests: {device} takes {words} as its rates say"
+
+
+def _words(correction: Correction) -> str:
+    return " and ".join(
+        f"{factor.value:.2f} ± {factor.error:.2f} times as long to {verb}"
+        for verb, factor in correction._asdict().items()
+        if f"{factor.value:.2f}" != "1.00"
+    )
 
 
 def _named(devices: Sequence[str]) -> str:

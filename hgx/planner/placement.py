@@ -97,7 +97,7 @@ def price(problem: Problem, placement: Placement, limits: Mapping[str, float]) -
             for phase in (slot.prefill, slot.decode)
         ]
         prefill, decode = (
-            _block_sum(phase, first, last, head=head) for phase in (slot.prefill, slot.decode)
+            block_seconds_of(phase, first, last, head=head) for phase in (slot.prefill, slot.decode)
         )
         stages.append(
             PricedStage(
@@ -123,7 +123,8 @@ def _wire(phase: Seconds, *, entered: bool, left: bool, head: bool) -> float:
     return hop.turn + entered * hop.enter + (hop.finish if head else left * hop.leave)
 
 
-def _block_sum(phase: Seconds, first: int, last: int, *, head: bool) -> float:
+def block_seconds_of(phase: Seconds, first: int, last: int, *, head: bool) -> float:
+    """Seconds of a run of blocks on its device, without the wire."""
     return float(phase.blocks[first : last + 1].sum()) + (float(phase.blocks[-1]) if head else 0.0)
 
 

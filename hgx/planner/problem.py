@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.gguf.memory import compute_buffers, host_buffers, kv_bytes
+from hgx.planner.calibrate import NEUTRAL, NO_CORRECTIONS
 from hgx.planner.cost import Hop, block_seconds, hop_seconds, wires_from
 from hgx.planner.work import measure_work, run_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from hgx.core.options import PlanOptions
     from hgx.core.registry import Device, Node, Registry
     from hgx.core.workload import Workload
+    from hgx.planner.calibrate import Correction
     from hgx.planner.cost import Wire
     from hgx.planner.work import Work
 
@@ -30,11 +32,19 @@ if TYPE_CHECKING:
 
 
 class Question(NamedTuple):
-    """What the planner is asked: which model, on which devices, run how."""
+    """What the planner is asked: which model, on which devices, run how.
+
+    Attributes:
+        registry: Nodes, devices and links.
+        workload: The model.
+        options: How it will be run.
+        corrections: What served requests taught, by id of device.
+    """
 
     registry: Registry
     workload: Workload
     options: PlanOptions
+    corrections: Mapping[str, Correction] = NO_CORRECTIONS
 
 
 class Footprint(NamedTuple):
@@ -119,10 +129,10 @@ def build_problem(question: Question, coordinator: str) -> Problem:
     """Turn documents into numbers.
 
     Args:
-        question: Registry, workload and options.
+        question: What is asked.
         coordinator: Node id; it must be in the registry.
     """
-    registry, workload, options = question
+    registry, workload, options, _ = question
     work = measure_work(workload, options)
     footprint = _footprint(workload, options)
     slots: list[Slot] = []
@@ -175,17 +185,20 @@ def _slot(question: Question, coordinator: str, device: Device, work: Work, wire
     on_host = not remote and device.backend == "cpu"
     decode_hop = prefill_hop = Hop()
     if remote or on_host:
-        decode_hop = hop_seconds(wire, work.decode, n_embd)
-        prefill_hop = Hop.total(hop_seconds(wire, batch, n_embd) for batch in work.prefill)
+        stage_s = device.engine.stage_s if device.engine else 0.0
+        decode_hop = hop_seconds(wire, work.decode, n_embd, stage_s)
+        prefill_hop = Hop.total(hop_seconds(wire, batch, n_embd, stage_s) for batch in work.prefill)
     prefill = np.sum([block_seconds(device, batch) for batch in work.prefill], axis=0)
     # The output head runs for the prompt's last token only, however many batches there were.
     head = block_seconds(device, work.prefill[-1]._replace(times=1))[-1]
     prefill[-1] = head
+    correction = question.corrections.get(device.id, NEUTRAL)
+    decode = block_seconds(device, work.decode)
     return Slot(
         device=device.id,
         node=device.node,
-        decode=Seconds(block_seconds(device, work.decode), decode_hop),
-        prefill=Seconds(prefill, prefill_hop),
+        decode=Seconds(correction.decode.value * decode, decode_hop),
+        prefill=Seconds(correction.prefill.value * prefill, prefill_hop),
         capacity=max(0.0, device.usable_bytes - question.options.headroom_bytes),
         on_host=on_host,
         remote=remote,

@@ -38,7 +38,7 @@ def explain_shortage(problem: Problem) -> list[str]:
 
 
 def _headline(problem: Problem) -> str:
-    _, workload, options = problem.question
+    _, workload, options, _ = problem.question
     if host_shortage(problem):
         return host_too_small(problem)
     if not problem.slots:

@@ -16,6 +16,7 @@ from hgx.core.plan import SolverReport
 from hgx.errors import Infeasible, OutOfTime, RegistryError
 from hgx.planner.answer import infeasible_plan, make_plan
 from hgx.planner.bound import lower_bound
+from hgx.planner.calibrate import NO_CORRECTIONS
 from hgx.planner.constraints import (
     broken_limits,
     bytes_short,
@@ -33,11 +34,12 @@ from hgx.planner.shortage import explain_shortage
 from hgx.planner.tables import build_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hgx.core.plan import Plan
     from hgx.core.registry import Registry
     from hgx.core.workload import Workload
+    from hgx.planner.calibrate import Correction
     from hgx.planner.placement import Placement
     from hgx.planner.reporter import Reporter
 
@@ -69,6 +71,7 @@ def solve(
     options: PlanOptions | None = None,
     *,
     this_node: str | None = None,
+    corrections: Mapping[str, Correction] = NO_CORRECTIONS,
     clock: Clock = time.perf_counter,
     reporter: Reporter | None = None,
 ) -> Plan:
@@ -80,6 +83,7 @@ def solve(
         options: How it will be run, and how long to search.
         this_node: Id of the machine that asks; it becomes the coordinator when the options name
             none and the registry knows it.
+        corrections: What served requests taught, by id of device.
         clock: Seconds, from any origin.
         reporter: Watches the search.
 
@@ -91,7 +95,7 @@ def solve(
         OutOfTime: The time limit came before any placement was found.
     """
     options = options or PlanOptions()
-    question = Question(registry, workload, options)
+    question = Question(registry, workload, options, corrections)
     start = clock()
     limit = options.timeout_s
     deadline = start + max(limit / 2, SEARCH_SHARE * limit - MERGING_S)
@@ -132,6 +136,7 @@ def evaluate(
     options: PlanOptions | None = None,
     *,
     this_node: str | None = None,
+    corrections: Mapping[str, Correction] = NO_CORRECTIONS,
     clock: Clock = time.perf_counter,
 ) -> Plan:
     """Predict what a given placement would do.
@@ -143,6 +148,7 @@ def evaluate(
             the output head goes with the last.
         options: How the model will be run.
         this_node: Id of the machine that asks, as for ``solve``.
+        corrections: What served requests taught, by id of device.
         clock: Seconds, from any origin.
 
     Returns:
@@ -153,7 +159,7 @@ def evaluate(
         Infeasible: The placement breaks a constraint; the message says which, and by how much.
         RegistryError: The options name a coordinator that the registry does not have.
     """
-    question = Question(registry, workload, options or PlanOptions())
+    question = Question(registry, workload, options or PlanOptions(), corrections)
     start = clock()
     checked = check_shape(workload.n_block, (d.id for d in registry.devices), placement)
     best: _Candidate | None = None
@@ -176,7 +182,7 @@ def evaluate(
 
 def _coordinators(question: Question, this_node: str | None) -> list[str]:
     """Nodes that may be the coordinator, most promising first."""
-    registry, workload, options = question
+    registry, workload, options, _ = question
     known = [node.id for node in registry.nodes]
     listed = ", ".join(known) or "none"
     if options.coordinator is not None:
@@ -214,7 +220,7 @@ def _reachable_bytes(registry: Registry) -> dict[str, int]:
 
 
 def _greedy(problem: Problem, expired: Callable[[], bool]) -> _Candidate:
-    registry, workload, _ = problem.question
+    registry, workload, *_ = problem.question
     scores = score_devices(registry, problem.coordinator, workload.n_embd)
     order = [score.device for score in scores]
     return _Candidate(problem, *solve_greedily(problem, order, expired))

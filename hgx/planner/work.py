@@ -27,6 +27,23 @@ UBATCH = 512
 """Tokens that pass through the model at once; llama.cpp's default."""
 
 
+class Kinds(NamedTuple):
+    """The matrix products of a batch by quantisation type, one row per type.
+
+    Attributes:
+        names: Of the types.
+        weights: Bytes of weights read, shape ``(types, n_block + 1)``.
+        flops: Operations, without attention over the context, of the same shape.
+    """
+
+    names: tuple[str, ...]
+    weights: Floats
+    flops: Floats
+
+
+NO_KINDS = Kinds((), np.zeros((0, 1)), np.zeros((0, 1)))
+
+
 class Batch(NamedTuple):
     """Tokens that pass through the model together.
 
@@ -37,6 +54,8 @@ class Batch(NamedTuple):
         outputs: Tokens whose logits or samples come back from the output head.
         context: Tokens of context the attention mask covers.
         times: How often such a batch runs.
+        kinds: Those parts of ``read_bytes`` and ``flops`` that depend on quantisation.
+        prefill: Whether it is a micro-batch of a prompt.
     """
 
     read_bytes: Floats
@@ -45,6 +64,8 @@ class Batch(NamedTuple):
     outputs: int
     context: float
     times: int
+    kinds: Kinds = NO_KINDS
+    prefill: bool = False
 
 
 class Work(NamedTuple):
@@ -67,42 +88,101 @@ def run_shape(options: PlanOptions) -> RunShape:
 
 def measure_work(workload: Workload, options: PlanOptions) -> Work:
     """Count bytes and operations for the prompt, answer and streams of the options."""
+    parts = _parts(workload, options)
     prompt = min(options.prompt_tokens, options.ctx)
+    fresh = max(1, prompt - options.cached_tokens)
     context = min(prompt + options.output_tokens / 2, float(options.ctx))
     streams = options.parallel
-    decode = _batch(workload, options, tokens=streams, streams=streams, context=context, times=1)
-    full, rest = divmod(prompt, UBATCH)
+    decode = _batch(parts, tokens=streams, streams=streams, context=context, times=1)
+    full, rest = divmod(fresh, UBATCH)
     sizes = ((UBATCH, full), (rest, 1))
     prefill = tuple(
-        _batch(workload, options, tokens=size, streams=1, context=prompt / 2, times=times)
+        _batch(parts, tokens=size, streams=1, context=prompt - fresh / 2, times=times)._replace(
+            prefill=True
+        )
         for size, times in sizes
         if size and times
     )
     return Work(decode, prefill)
 
 
-def _batch(
-    workload: Workload,
-    options: PlanOptions,
-    *,
-    tokens: int,
-    streams: int,
-    context: float,
-    times: int,
-) -> Batch:
+class _Parts(NamedTuple):
+    """What a workload says of its blocks, as arrays of shape ``(n_block + 1,)``, head last.
+
+    Attributes:
+        weights: Bytes of weights.
+        experts: Those of them that are routed.
+        share: Part of the experts that one token uses.
+        flops: Operations per token, without attention.
+        attention: Operations per token and token of context.
+        window: Tokens that are looked back on at most; infinite without a sliding window.
+        kv_row: Bytes of KV per token of context.
+        state: Bytes of recurrent state per stream.
+        names: Of the quantisation types.
+        by_type: Bytes of weights by type, shape ``(types, n_block + 1)``.
+        type_share: Part of the operations by type, of the same shape.
+    """
+
+    weights: Floats
+    experts: Floats
+    share: Floats
+    flops: Floats
+    attention: Floats
+    window: Floats
+    kv_row: Floats
+    state: Floats
+    names: tuple[str, ...]
+    by_type: Floats
+    type_share: Floats
+
+
+def _parts(workload: Workload, options: PlanOptions) -> _Parts:
     kv_type = by_name(options.kv_type)
     element_bytes = kv_type.block_bytes / kv_type.block
-    reads: list[float] = []
-    flops: list[float] = []
-    for block in workload.blocks:
-        # Each token picks its own experts: n tokens touch 1 - (1 - share)^n of them.
-        touched = 1.0 - (1.0 - block.expert_share) ** tokens
-        weights = block.total_weight_bytes - block.expert_bytes * (1.0 - touched)
-        seen = context if block.kv.window is None else min(context, block.kv.window)
-        kv_row = element_bytes * (block.kv.k_width + block.kv.v_width)
-        reads.append(weights + streams * (seen * kv_row + block.kv.state_bytes))
-        flops.append(tokens * (block.flops_per_token + block.attention_flops * seen))
+    blocks = (*workload.blocks, workload.output)
+    names = tuple(sorted({name for block in blocks for name in block.weight_bytes}))
+    rows = [[float(block.weight_bytes.get(name, 0)) for block in blocks] for name in names]
+    by_type = np.array(rows).reshape(len(names), len(blocks))
+    # Operations go with elements, and experts of a block are taken to be of types like the rest.
+    kinds = [by_name(name) for name in names]
+    elements = by_type * np.array([kind.block / kind.block_bytes for kind in kinds])[:, None]
+    total = elements.sum(axis=0)
+    windows = [block.kv.window for block in blocks]
+    return _Parts(
+        weights=by_type.sum(axis=0),
+        experts=np.array([float(block.expert_bytes) for block in blocks]),
+        share=np.array([block.expert_share for block in blocks]),
+        flops=np.array([block.flops_per_token for block in blocks]),
+        attention=np.array([block.attention_flops for block in blocks]),
+        window=np.array([np.inf if window is None else float(window) for window in windows]),
+        kv_row=np.array(
+            [element_bytes * (block.kv.k_width + block.kv.v_width) for block in blocks]
+        ),
+        state=np.array([float(block.kv.state_bytes) for block in blocks]),
+        names=names,
+        by_type=by_type,
+        type_share=_quotient(elements, total),
+    )
+
+
+def _batch(parts: _Parts, *, tokens: int, streams: int, context: float, times: int) -> Batch:
     outputs = streams  # a prompt needs the logits of its last token only
-    reads.append(float(workload.output.total_weight_bytes))
-    flops.append(outputs * workload.output.flops_per_token)
-    return Batch(np.array(reads), np.array(flops), tokens, outputs, context, times)
+    passing = np.full(len(parts.weights), float(tokens))
+    passing[-1] = outputs
+    # Each token picks its own experts: n tokens touch 1 - (1 - share)^n of them.
+    touched = 1.0 - (1.0 - parts.share) ** passing
+    weights = parts.weights - parts.experts * (1.0 - touched)
+    seen = np.minimum(context, parts.window)
+    reads = weights + streams * (seen * parts.kv_row + parts.state)
+    flops = passing * (parts.flops + parts.attention * seen)
+    kinds = Kinds(
+        parts.names,
+        parts.by_type * _quotient(weights, parts.weights),
+        parts.type_share * (passing * parts.flops),
+    )
+    return Batch(reads, flops, tokens, outputs, context, times, kinds)
+
+
+def _quotient(one: Floats, other: Floats) -> Floats:
+    """Divide, with zero where there is nothing to divide by."""
+    return np.divide(one, other, out=np.zeros_like(one), where=other > 0)

@@ -43,6 +43,10 @@ class Background(Generic[Answer]):
         """Tell whether there is a result."""
         return self._ended.is_set()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a result, at most so many seconds; tell whether there is one."""
+        return self._ended.wait(timeout_s)
+
     def result(self) -> Answer:
         """Wait for the result, and return it or raise what the call raised."""
         self._ended.wait()

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx2
 from starlette.responses import Response, StreamingResponse
 
+from hgx.serve.activity import Activity
 from hgx.serve.errors import error_event, error_response
+from hgx.serve.timings import TAIL_BYTES, timings_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from hgx.engine.base import Endpoint
+    from hgx.serve.activity import Ongoing
+
+    Served = Callable[[dict[str, float]], None]
+    """Told llama.cpp's timings of each answer that had the engine for itself."""
 
 MAX_BODY_BYTES = 32 * 1024**2
 """Largest request; a context of a million tokens is some 5 MiB of text."""
@@ -37,10 +44,24 @@ class Gateway:
     Args:
         endpoint: Where the engine listens, and its key.
         alive: Whether the engine still runs.
+        served: Told of each answer that no other request slowed down.
+        obituary: Says what became of an engine that no longer runs.
+
+    Attributes:
+        activity: What is being answered now.
     """
 
-    def __init__(self, endpoint: Endpoint, alive: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        alive: Callable[[], bool],
+        served: Served = lambda _: None,
+        obituary: Callable[[], str] = lambda: "the engine has stopped: start hgx serve again",
+    ) -> None:
         self.alive = alive
+        self.activity = Activity()
+        self._served = served
+        self._obituary = obituary
         self._client = httpx2.AsyncClient(
             base_url=endpoint.url,
             headers={
@@ -74,6 +95,15 @@ class Gateway:
         if body is None:
             limit = f"the request is larger than {MAX_BODY_BYTES // 1024**2} MiB: send less"
             return error_response(413, limit, "invalid_request_error", "request_too_large")
+        ongoing = self.activity.begin()
+        try:
+            answered = await self._answer(request, body, ongoing)
+        except BaseException:
+            ongoing.end()
+            raise
+        return _Ending(answered, ongoing)
+
+    async def _answer(self, request: Request, body: bytes, ongoing: Ongoing) -> Response:
         if not self.alive():
             return self._stopped()
         try:
@@ -84,9 +114,10 @@ class Gateway:
             return Response(status_code=_GONE)
         kind = answer.headers.get("content-type", "application/json")
         if answer.is_closed:
+            self._measured(answer.content[-TAIL_BYTES:], ongoing)
             return Response(answer.content, answer.status_code, media_type=kind)
         return StreamingResponse(
-            self._relay(answer), answer.status_code, {"cache-control": "no-cache"}, kind
+            self._relay(answer, ongoing), answer.status_code, {"cache-control": "no-cache"}, kind
         )
 
     async def _ask(self, request: Request, body: bytes) -> httpx2.Response:
@@ -104,14 +135,23 @@ class Gateway:
             await answer.aclose()
         return answer
 
-    async def _relay(self, answer: httpx2.Response) -> AsyncIterator[bytes]:
+    async def _relay(self, answer: httpx2.Response, ongoing: Ongoing) -> AsyncIterator[bytes]:
+        tail = b""
         try:
             async for piece in answer.aiter_raw():
+                self.activity.pieces += 1
+                tail = (tail + piece)[-TAIL_BYTES:]
                 yield piece
+            self._measured(tail, ongoing)
         except httpx2.TransportError:
             yield error_event(self._what_happened(), "server_error", "engine_stopped")
         finally:
             await answer.aclose()
+
+    def _measured(self, tail: bytes, ongoing: Ongoing) -> None:
+        timings = timings_in(tail)
+        if timings and ongoing.alone:
+            self._served(timings)
 
     def _stopped(self) -> Response:
         return error_response(503, self._what_happened(), "server_error", "engine_stopped")
@@ -119,7 +159,22 @@ class Gateway:
     def _what_happened(self) -> str:
         if self.alive():
             return "the engine closed the connection without an answer: try again"
-        return "the engine has stopped: start hgx serve again"
+        return self._obituary()
+
+
+class _Ending(Response):
+    """An answer that ends a request, however it ends."""
+
+    def __init__(self, inner: Response, ongoing: Ongoing) -> None:
+        super().__init__(status_code=inner.status_code)
+        self._inner = inner
+        self._ongoing = ongoing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._inner(scope, receive, send)
+        finally:
+            self._ongoing.end()
 
 
 async def _body(request: Request) -> bytes | None:

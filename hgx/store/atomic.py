@@ -27,7 +27,7 @@ _REPLACE_ATTEMPTS = 20 if os.name == "nt" else 1
 _REPLACE_PAUSE_S = 0.05
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
     """Put text into a file so that a reader sees the old content or the new, never a part.
 
     The text goes to a temporary file in the same directory, is forced to disk, and then takes
@@ -36,6 +36,7 @@ def write_atomically(path: Path, text: str) -> None:
     Args:
         path: The file to write. Its directory must exist.
         text: The whole content.
+        private: Whether only the owner may read it from now on, whoever could before.
 
     Raises:
         StorageError: The disk is full or the place is not writable; the file is as it was.
@@ -44,11 +45,11 @@ def write_atomically(path: Path, text: str) -> None:
         target = path.resolve()
         temporary = target.with_name(f".hgx-{secrets.token_hex(8)}.tmp")
         try:
-            with temporary.open("xb") as file:
+            with open(temporary, "xb", opener=_private if private else None) as file:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
-            if target.exists():
+            if target.exists() and not private:
                 shutil.copymode(target, temporary)
             _replace(temporary, target)
         finally:
@@ -90,6 +91,10 @@ def shown_path(path: Path) -> str:
     """Write a path on one line, whatever characters its name has."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _replace(temporary: Path, target: Path) -> None:

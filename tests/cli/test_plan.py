@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hgx.cli.main import run
+from hgx.store.home import Home
+from hgx.store.ledger import Ledger
 from tests.gguf.ggufs import llama_like
+from tests.planner.made import device
+from tests.planner.requests import request
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hgx.engine.binaries import Toolkit
 
 GIB = 1024**3
 
@@ -103,6 +109,19 @@ def test_json_has_the_documented_fields(
     memory = plan["stages"][0]["memory"]
     parts = memory["weights_bytes"] + memory["kv_bytes"] + memory["compute_bytes"]
     assert memory["total_bytes"] == parts <= memory["capacity_bytes"]
+
+
+def test_what_was_served_corrects_it(
+    model: Path, registry: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Requests in the home's ledger stretch the prediction, and the plan says so."""
+    before = plan_json(capsys, model, "--devices", registry)
+    card = device("tower/cuda:0", 2 * GIB, 9e11, 3e13)
+    for _ in range(3):
+        Ledger(Home(home)).add(request([(card, 0.01)], tpot_s=0.02))
+    after = plan_json(capsys, model, "--devices", registry)
+    assert after["predicted"]["tpot_s"] == pytest.approx(2 * before["predicted"]["tpot_s"], rel=0.1)
+    assert any("corrected by 3 served requests: tower/cuda:0" in said for said in after["why"])
 
 
 def test_output_file(
@@ -280,3 +299,68 @@ def test_unknown_coordinator(
     arguments = ["--devices", str(registry), "--coordinator", "phone"]
     assert run(["plan", str(model), *arguments]) == 4
     assert "'phone' is not in the registry; there are: tower, laptop" in capsys.readouterr().err
+
+
+PINS = ("--pin", "tower/cuda:0=0-7", "--pin", "laptop/cpu:0=8-15")
+
+
+def test_verified(
+    model: Path, registry: Path, llama_cpp: Toolkit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--verify`` puts llama.cpp's figures under the plan's, and says what stood in for what."""
+    engine = ["--engine-dir", str(llama_cpp.server.parent)]
+    assert run(["plan", str(model), "--devices", str(registry), *PINS, "--verify", *engine]) == 0
+    shown = capsys.readouterr().out
+    assert "predicted: first token" in shown
+    rows = [" ".join(line.split()) for line in shown.partition("LAYERS")[2].splitlines()]
+    assert rows[1].startswith("tower (host) planned embedding 35.2 MiB 0 B")
+    assert rows[2].startswith("llama.cpp embedding 35 MiB 0 B")
+    assert [row.partition(" head ")[0] for row in rows if "head" in row] == [
+        "laptop/cpu:0 planned 8-15 +", "llama.cpp 8-15 +"
+    ]  # fmt: skip
+    assert "(--engine-dir) agrees with the plan" in shown
+    assert "stand-ins answered for tower/cuda:0, laptop/cpu:0" in shown
+    assert "warning" not in shown
+
+
+def test_verified_as_json(
+    model: Path,
+    registry: Path,
+    llama_cpp: Toolkit,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The document has one part more, also where it is written to a file."""
+    monkeypatch.setenv("HGX_LLAMA_CPP", str(llama_cpp.server.parent))
+    target = registry.with_name("plan.json")
+    plan = plan_json(capsys, model, "--devices", registry, *PINS, "--verify", "-o", target)
+    assert plan == json.loads(target.read_text(encoding="utf-8"))
+    assert set(plan["verified"]) == {"build", "source", "devices", "warnings", "notes"}
+    assert plan["verified"]["source"] == "HGX_LLAMA_CPP"
+    devices = plan["verified"]["devices"]
+    assert [row["device"] for row in devices] == [None, "tower/cuda:0", "laptop/cpu:0"]
+    assert [row["llama_cpp"]["last_layer"] for row in devices] == [None, 7, 16]
+    for row, stage in zip(devices[1:], plan["stages"], strict=True):
+        assert row["planned"]["weights_bytes"] == stage["memory"]["weights_bytes"]
+        assert row["capacity_bytes"] == stage["memory"]["capacity_bytes"]
+
+
+def test_nothing_to_verify_with(
+    model: Path, registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without llama.cpp's programs it says what to do, exits with 7 and prints no plan."""
+    engine = ["--verify", "--engine-dir", str(tmp_path)]
+    assert run(["plan", str(model), "--devices", str(registry), *engine]) == 7
+    out, err = capsys.readouterr()
+    assert not out
+    assert f"no llama-server in {tmp_path}" in err
+
+
+def test_nothing_to_verify(
+    registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What fits nowhere is not asked about."""
+    big = llama_like(tmp_path / "big.gguf")
+    engine = ["--verify", "--engine-dir", str(tmp_path)]
+    assert run(["plan", str(big), "--devices", str(registry), *engine]) == 5
+    assert "more than 2 devices have together" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from hgx.core.evidence import (
     rank_of,
 )
 from hgx.core.registry import Device
+from tests.planner.made import rates, with_engine
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -56,6 +57,13 @@ def test_evidence_is_read_as_people_write_it(
     assert lowest_rank(one) == (compute or bandwidth)
     assert measured(one) == ((bandwidth, compute) == ("driver", "driver"))
     assert evidence_entries(one) == (evidence if isinstance(evidence, dict) else {})
+
+
+def test_what_the_engine_measured_ranks_highest() -> None:
+    """A plan rests on the engine's rates where there are any, whatever the device's own are."""
+    one = device("vendor")
+    assert lowest_rank(with_engine(one, rates(Q4_K=1e-10))) == "engine"
+    assert lowest_rank(with_engine(one, rates())) == "vendor"
 
 
 def test_what_is_noisy_is_not_measured() -> None:

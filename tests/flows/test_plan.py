@@ -8,8 +8,11 @@ import pytest
 
 from hgx.errors import Infeasible, ModelError
 from hgx.flows.plan import draft_plan, evaluate, plan_model, require_feasible, solve
+from hgx.store.home import Home
+from hgx.store.ledger import Ledger
 from tests.gguf.ggufs import tiny_llama
 from tests.planner.made import MB, device, options, registry, workload
+from tests.planner.requests import request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +111,45 @@ def test_what_is_not_paired_cannot_be_pinned(strangers: Registry) -> None:
     """Pinning a block to a machine that is not paired is an error that says why."""
     with pytest.raises(Infeasible, match=r"b/cuda:0 .* not paired"):
         evaluate(strangers, workload(), [("a/cpu:0", 0, 1), ("b/cuda:0", 2, 3)], FREE)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Five requests that took half as long again on a/cuda:0 as predicted."""
+    ledger = Ledger(Home(tmp_path / "home"))
+    for _ in range(5):
+        ledger.add(request([(device("a/cuda:0"), 0.02)], tpot_s=0.03, ttft_s=0.3))
+    return ledger
+
+
+def test_plans_learn_from_what_was_served(model: Path, ledger: Ledger) -> None:
+    """Plans and predictions are stretched by what requests took, and say so."""
+    known = registry(device("a/cuda:0"))
+    _, before = plan_model(model, known, FREE, "a")
+    _, after = plan_model(model, known, FREE, "a", ledger=ledger)
+    pinned = draft_plan(model, known, FREE, "a", [("a/cuda:0", 0, 3)], ledger=ledger)
+    assert before.predicted
+    assert after.predicted
+    assert after.predicted == pinned.predicted
+    assert after.predicted.tpot_s == pytest.approx(1.5 * before.predicted.tpot_s, rel=0.01)
+    assert after.predicted.ttft_s == pytest.approx(1.5 * before.predicted.ttft_s, rel=0.01)
+    assert any(said.startswith("corrected by 5 served requests: a/cuda:0") for said in after.why)
+    assert draft_plan(model, known, FREE, "a", ledger=ledger).predicted == after.predicted
+
+
+def test_other_devices_are_planned_as_before(model: Path, ledger: Ledger) -> None:
+    """A ledger that speaks of other devices, or an empty one, changes nothing."""
+    known = registry(device("b/cuda:0"))
+    before = draft_plan(model, known, FREE, "b")
+    for one in (ledger, Ledger(Home(ledger.path.parent / "empty"))):
+        after = draft_plan(model, known, FREE, "b", ledger=one)
+        assert (after.predicted, after.why) == (before.predicted, before.why)
+
+
+def test_a_ledger_that_cannot_be_read_is_a_note(model: Path, ledger: Ledger) -> None:
+    """The plan is made without it, and says what is wrong with it and what to do."""
+    ledger.path.write_bytes(b"no database" * 99)
+    plan = draft_plan(model, registry(device("a/cuda:0")), FREE, "a", ledger=ledger)
+    assert plan.status == "optimal"
+    assert plan.why[-1].startswith("not corrected by served requests: ")
+    assert "delete it" in plan.why[-1]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from hypothesis import strategies as st
 
+from hgx.core.engine_rates import EngineRates, TypeRates
 from hgx.core.options import PlanOptions
 from hgx.core.plan import Objective
 from hgx.core.registry import Device, Link, Node, Registry
 from hgx.core.workload import Block, KvShape, Workload
 from hgx.errors import Infeasible
+from hgx.planner.cost import BLOCK_OVERHEAD_S
 from hgx.planner.problem import Problem, Question, build_problem
 from hgx.planner.solve import evaluate, solve
 
@@ -98,6 +100,33 @@ def device(
         memory_bandwidth_bytes_per_s=bandwidth,
         compute_flops_per_s=flops,
     )
+
+
+def rates(**decode_s_per_byte: float) -> EngineRates:
+    """Rates of the engine by type; an operation takes a hundredth of a byte, all else nothing."""
+    return EngineRates(
+        types={
+            name: TypeRates(decode_s_per_byte=seconds, prefill_s_per_flop=seconds / 100)
+            for name, seconds in decode_s_per_byte.items()
+        },
+        decode_layer_s=0.0,
+        prefill_layer_s=0.0,
+    )
+
+
+def with_engine(one: Device, engine: EngineRates | None = None) -> Device:
+    """A device measured with the engine: with the rates given, or with just those it has."""
+    if engine is None:
+        same = TypeRates(
+            decode_s_per_byte=1 / one.memory_bandwidth_bytes_per_s,
+            prefill_s_per_flop=1 / one.compute_flops_per_s,
+        )
+        engine = EngineRates(
+            types={"Q4_K": same, "Q6_K": same},
+            decode_layer_s=BLOCK_OVERHEAD_S,
+            prefill_layer_s=BLOCK_OVERHEAD_S,
+        )
+    return one.model_copy(update={"engine": engine})
 
 
 def link(

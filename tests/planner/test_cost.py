@@ -18,8 +18,8 @@ from hgx.planner.cost import (
     hop_seconds,
     wires_from,
 )
-from hgx.planner.work import Batch
-from tests.planner.made import device, link, registry
+from hgx.planner.work import Batch, Kinds
+from tests.planner.made import device, link, rates, registry, with_engine
 
 
 def batch(*, reads: float = 1e9, flops: float = 1e9, tokens: int = 1, times: int = 1) -> Batch:
@@ -44,6 +44,50 @@ def test_a_block_takes_the_longer_of_reading_and_computing(
     )
     expected = times * (max(reads / bandwidth, flops / rate) + BLOCK_OVERHEAD_S)
     assert seconds.tolist() == pytest.approx([expected] * 2)
+
+
+KINDS = Kinds(
+    ("Q4_K", "Q6_K"), np.array([[3e8, 0.0], [1e8, 5e8]]), np.array([[4e9, 0], [1e9, 7e9]])
+)
+MIXED = Batch(np.array([5e8, 5e8]), np.array([6e9, 7e9]), 1, 1, 50.0, 2, KINDS)
+
+
+def test_each_type_is_read_at_its_own_rate() -> None:
+    """Weights go at the engine's rates, KV at the device's, and the fixed costs come on top."""
+    engine = rates(Q4_K=1e-10, Q6_K=3e-10).model_copy(
+        update={"decode_layer_s": 0.01, "prefill_layer_s": 0.02, "head_s": 0.05}
+    )
+    card = with_engine(device("a/cuda:0", bandwidth=1e10, flops=1e12), engine)
+    reads = [3e8 * 1e-10 + 1e8 * 3e-10 + 1e8 / 1e10, 5e8 * 3e-10]
+    assert block_seconds(card, MIXED).tolist() == pytest.approx(
+        [2 * (reads[0] + 0.01), 2 * (reads[1] + 0.05)]
+    )
+    prompt = MIXED._replace(prefill=True)
+    assert block_seconds(card, prompt)[0] == pytest.approx(2 * (reads[0] + 0.02))
+
+
+def test_many_tokens_are_computed_at_the_engines_rate() -> None:
+    """Operations of each type go at the engine's rate, attention at the device's."""
+    engine = rates(Q4_K=1e-10, Q6_K=3e-10)
+    card = with_engine(device("a/cuda:0", bandwidth=1e15, flops=1e12), engine)
+    heavy = MIXED._replace(flops=1e3 * MIXED.flops, kinds=KINDS._replace(flops=1e3 * KINDS.flops))
+    expected = 2 * (4e12 * 1e-12 + 1e12 * 3e-12 + 1e12 / 1e12)
+    assert block_seconds(card, heavy)[0] == pytest.approx(expected)
+
+
+def test_without_a_measured_type_the_bandwidth_counts() -> None:
+    """Fixed costs of the engine count even where no type was measured; a head costs a block's."""
+    engine = rates().model_copy(update={"decode_layer_s": 0.01})
+    card = with_engine(device("a/cuda:0", bandwidth=1e9, flops=1e12), engine)
+    assert block_seconds(card, MIXED).tolist() == pytest.approx([2 * (0.5 + 0.01)] * 2)
+
+
+def test_a_stage_takes_its_turn() -> None:
+    """What the engine takes per stage is paid once per run, with the round trip."""
+    wire = Wire(0.01, 1e6, 2e6)
+    plain, slow = (hop_seconds(wire, batch(times=5), 1000, stage_s) for stage_s in (0.0, 0.002))
+    assert slow.turn == pytest.approx(plain.turn + 5 * 0.002)
+    assert slow[1:] == plain[1:]
 
 
 def test_a_hop_pays_each_way_at_its_own_rate() -> None:

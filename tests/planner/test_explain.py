@@ -6,9 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hgx.planner.calibrate import Correction, Factor
 from hgx.planner.solve import evaluate, solve
 from hgx.units import format_tokens
-from tests.planner.made import MB, Case, block, case, device, link, options, registry, workload
+from tests.planner.made import (
+    MB,
+    Case,
+    block,
+    case,
+    device,
+    link,
+    options,
+    rates,
+    registry,
+    with_engine,
+    workload,
+)
 
 if TYPE_CHECKING:
     from hgx.core.registry import Device
@@ -126,3 +139,47 @@ def test_blocks_of_different_kinds_are_weighed_by_number() -> None:
     heavy = [block(50 * MB, flops=1e12)] * 3 + [block(50 * MB, flops=0.0)]
     said = why(case(device("a/cuda:0", flops=1e12), model=workload(blocks=heavy)))
     assert "limited by the arithmetic of a/cuda:0: 100%" in said
+
+
+def test_the_engines_measurements_are_named() -> None:
+    """Devices measured with the engine are named, with the types that others stand for."""
+    one = with_engine(device("a/cuda:0"), rates(Q4_K=1e-10))
+    said = why(case(one))
+    assert "measured with the engine: a/cuda:0 (Q6_K as Q4_K)" in said
+    assert "the rates of" not in said
+    assert "limited by reading and unpacking weights on a/cuda:0" in said
+    for nothing in (rates(), rates(later=1e-10)):
+        assert "with the engine" not in why(case(with_engine(device("a/cuda:0"), nothing)))
+    both = with_engine(device("a/cuda:0"), rates(Q4_K=1e-10, Q6_K=1e-10))
+    assert "measured with the engine: a/cuda:0\n" in why(case(both)) + "\n"
+
+
+def test_types_that_hardly_matter_are_not_named() -> None:
+    """Norms in F32 are a thousandth of the weights: what stands for them is not worth a word."""
+    small = block().model_copy(update={"weight_bytes": {"Q4_K": 50 * MB, "F32": 50_000}})
+    one = with_engine(device("a/cuda:0"), rates(Q4_K=1e-10, Q6_K=1e-10))
+    assert "F32" not in why(case(one, model=workload(blocks=[small])))
+
+
+def test_fixed_costs_of_the_engine_are_not_assumed() -> None:
+    """Launching is called assumed only where it was not measured."""
+    fixed = rates(Q4_K=1e-18, Q6_K=1e-18).model_copy(update={"decode_layer_s": 0.1})
+    said = why(case(with_engine(device("a/cuda:0", bandwidth=1e18, flops=1e18), fixed)))
+    assert "limited by launching blocks on a/cuda:0: 100%" in said
+
+
+def test_corrections_are_told() -> None:
+    """What served requests changed is said with its error, and what they confirmed is not."""
+    question = case(device("a/cuda:0"), device("b/cuda:0"), device("c/cuda:0"))
+    learnt = {
+        "a/cuda:0": Correction(Factor(1.084, 0.02, 12), Factor(0.7, 0.1, 4)),
+        "b/cuda:0": Correction(Factor(1.001, 0.02, 12)),
+    }
+    plan = solve(*question, corrections=learnt)
+    (said,) = [sentence for sentence in plan.why if "corrected" in sentence]
+    assert said == (
+        "corrected by 12 served requests: a/cuda:0 takes 1.08 ± 0.02 times as long to decode and "
+        "0.70 ± 0.10 times as long to prefill as its rates say"
+    )
+    limit, uncorrected = (one.why[0].split(" of the ")[0] for one in (plan, solve(*question)))
+    assert limit == uncorrected  # what it spends its time on is stretched with the whole

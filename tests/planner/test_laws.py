@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from hgx.planner import cost
 from hgx.planner.solve import solve
-from tests.planner.made import Case, cases, link, optimum, placement_of, with_devices
+from tests.planner.made import (
+    Case,
+    cases,
+    link,
+    optimum,
+    placement_of,
+    rates,
+    with_devices,
+    with_engine,
+)
 
 if TYPE_CHECKING:
     from hgx.core.registry import Device
@@ -123,3 +132,35 @@ def test_one_device_less_never_makes_it_better(question: Case) -> None:
 def test_the_same_question_has_the_same_answer(question: Case) -> None:
     """Asked twice, the placement is the same and not only the objective."""
     assert placement_of(solve(*question)) == placement_of(solve(*question))
+
+
+@settings(max_examples=50, deadline=None)
+@given(question=cases(devices=4, blocks=6), data=st.data())
+def test_a_faster_engine_never_makes_it_worse(question: Case, data: st.DataObject) -> None:
+    """Fewer seconds per byte of any type on any device cost the optimum nothing.
+
+    The models have Q4_K and Q6_K, so that the others count only where they stand for those.
+    """
+    names = data.draw(st.sets(st.sampled_from(("Q4_0", "Q4_K", "Q6_K", "F16")), min_size=1))
+    speeds = st.sampled_from((1e-12, 2e-11, 1e-10, 5e-10))
+    devices = [
+        with_engine(one, rates(**{name: data.draw(speeds) for name in sorted(names)}))
+        for one in question.registry.devices
+    ]
+    before = optimum(with_devices(question, devices))
+    at = data.draw(st.integers(0, len(devices) - 1))
+    engine = devices[at].engine
+    assert engine is not None
+    name = data.draw(st.sampled_from(sorted(names)))
+    faster = rates(**{name: engine.types[name].decode_s_per_byte / 3}).types
+    update = {"types": {**engine.types, **faster}}
+    devices[at] = with_engine(devices[at], engine.model_copy(update=update))
+    assert optimum(with_devices(question, devices)) <= before * (1 + 1e-8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(question=cases(devices=4, blocks=6))
+def test_an_engine_as_fast_as_the_device_changes_nothing(question: Case) -> None:
+    """Where the engine's rates are the device's own, the optimum is the same."""
+    same = with_devices(question, [with_engine(one) for one in question.registry.devices])
+    assert optimum(same) == pytest.approx(optimum(question), rel=1e-9)

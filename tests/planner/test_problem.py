@@ -6,10 +6,22 @@ import numpy as np
 import pytest
 
 from hgx.gguf.memory import compute_buffers, host_buffers, kv_bytes
+from hgx.planner.calibrate import Correction, Factor
 from hgx.planner.cost import Hop
-from hgx.planner.problem import Pool, Problem, Slot
+from hgx.planner.problem import Pool, Problem, Question, Slot, build_problem
 from hgx.planner.work import run_shape
-from tests.planner.made import MB, Case, case, device, link, options, registry, workload
+from tests.planner.made import (
+    MB,
+    Case,
+    case,
+    device,
+    link,
+    options,
+    rates,
+    registry,
+    with_engine,
+    workload,
+)
 
 
 def slot_of(problem: Problem, name: str) -> Slot:
@@ -141,3 +153,27 @@ def test_a_slower_link_only_slows_the_wire() -> None:
     )
     assert np.array_equal(near.decode.blocks, far.decode.blocks)
     assert near.decode.hop.turn < far.decode.hop.turn
+
+
+def test_a_correction_stretches_what_its_device_does() -> None:
+    """Blocks take as many times as long as served requests did; wires and others stay."""
+    question = case(device("a/cuda:0"), device("b/cuda:0"))
+    plain = question.problem()
+    learnt = {"b/cuda:0": Correction(Factor(1.5), Factor(0.5))}
+    mended = build_problem(Question(*question, learnt), "a")
+    assert np.array_equal(mended.slots[0].decode.blocks, plain.slots[0].decode.blocks)
+    was, now = plain.slots[1], mended.slots[1]
+    assert np.allclose(now.decode.blocks, 1.5 * was.decode.blocks)
+    assert np.allclose(now.prefill.blocks, 0.5 * was.prefill.blocks)
+    assert (now.decode.hop, now.prefill.hop) == (was.decode.hop, was.prefill.hop)
+
+
+def test_only_stages_on_a_wire_pay_for_it() -> None:
+    """What the engine takes per remote stage is part of its wire, and a card at home has none."""
+    engine = rates(Q4_K=1e-10).model_copy(update={"stage_s": 0.5})
+    cards = [device("a/cuda:0"), device("b/cuda:0")]
+    near, far = case(*(with_engine(one, engine) for one in cards)).problem().slots
+    assert near.decode.hop == Hop()
+    plain = case(*cards).problem().slots[1]
+    assert far.decode.hop.turn == pytest.approx(plain.decode.hop.turn + 0.5)
+    assert far.prefill.hop.turn == pytest.approx(plain.prefill.hop.turn + 0.5)

@@ -64,6 +64,37 @@ def test_a_smaller_kv_type_is_read_faster() -> None:
     assert batch.read_bytes[0] == pytest.approx(101 * 128 * 34 / 32)
 
 
+def test_work_is_told_apart_by_type() -> None:
+    """Every type has its own bytes, and operations in proportion to its elements."""
+    mixed = Block(weight_bytes={"Q4_K": 144 * MB, "F16": 512 * MB}, flops_per_token=8e9)
+    options = PlanOptions(prompt_tokens=100, output_tokens=2, parallel=3)
+    work = measure_work(workload(blocks=[mixed], head=7 * MB), options)
+    kinds = work.decode.kinds
+    assert kinds.names == ("F16", "Q4_K", "Q6_K")
+    assert kinds.weights.tolist() == [[512 * MB, 0], [144 * MB, 0], [0, 7 * MB]]
+    assert kinds.flops[:, 0].tolist() == pytest.approx([3 * 4e9, 3 * 4e9, 0])
+    assert kinds.flops[:, 1].tolist() == [0, 0, 3 * 14.0 * MB]
+    assert (work.decode.prefill, [batch.prefill for batch in work.prefill]) == (False, [True])
+
+
+def test_experts_that_are_not_used_are_not_read() -> None:
+    """The types of a routed block are read in proportion to what is read of it at all."""
+    routed = Block(weight_bytes={"Q4_K": 60, "Q6_K": 40}, expert_bytes=80, expert_share=0.25)
+    batch = measure_work(workload(blocks=[routed]), PlanOptions()).decode
+    assert batch.kinds.weights[:, 0].tolist() == pytest.approx([24, 16])
+
+
+def test_what_is_cached_is_looked_back_on_and_not_computed() -> None:
+    """Tokens in the cache take no part in prefill but as context; one token is always computed."""
+    options = PlanOptions(prompt_tokens=1000, cached_tokens=900)
+    (batch,) = measure_work(workload(), options).prefill
+    assert (batch.tokens, batch.context) == (100, 950)
+    for all_ in (1000, 5000):
+        asked = options.model_copy(update={"cached_tokens": all_})
+        (batch,) = measure_work(workload(), asked).prefill
+        assert (batch.tokens, batch.context) == (1, 999.5)
+
+
 def test_memory_is_counted_for_all_logits_of_a_batch() -> None:
     """The shape of a run carries the options over, and keeps logits for a whole micro-batch."""
     shape = run_shape(PlanOptions(ctx=1000, parallel=2, kv_type="q4_0"))

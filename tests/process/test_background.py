@@ -28,8 +28,10 @@ def test_it_tells_when_it_is_done() -> None:
     go, told = threading.Event(), threading.Event()
     work = Background(lambda: go.wait(30), done=told.set)
     assert not work.done()
+    assert not work.wait(0)
     go.set()
     assert told.wait(30)
+    assert work.wait(30)
     assert work.done()
     assert work.result()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,17 @@ def test_failure_changes_nothing(
     assert ("free some space" in caught.value.message) == (code == errno.ENOSPC)
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_private(tmp_path: Path) -> None:
+    """A private file is its owner's alone, from its first byte on and whatever it was before."""
+    file = tmp_path / "f"
+    for _ in range(2):
+        write_atomically(file, "secret", private=True)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        file.chmod(0o644)
+    write_atomically(file, "open")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
 def test_interrupt_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
