@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgx.cli.options import HomeOption, JsonOption, QuietOption, settings
+from hgx.cli.options import EngineDirOption, HomeOption, JsonOption, QuietOption, settings
 
 if TYPE_CHECKING:
     from hgx.store.home import Home
@@ -54,6 +54,22 @@ VerifyOption = Annotated[
         "--verify", help="Measure nothing; compare predictions with what served requests took."
     ),
 ]
+EngineOption = Annotated[
+    bool,
+    typer.Option(
+        "--engine",
+        help="Measure with llama.cpp itself, on small invented models: what plans rest on best.",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="With --engine: measure the quantisation types of this GGUF file (or demo) too.",
+        show_default=False,
+    ),
+]
 RegistryOption = Annotated[
     Path | None,
     typer.Option(
@@ -75,6 +91,9 @@ def bench(
     no_links: LinksOption = False,
     compare: CompareOption = None,
     verify: VerifyOption = False,
+    engine: EngineOption = False,
+    model: ModelOption = None,
+    engine_dir: EngineDirOption = None,
     registry: RegistryOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -89,11 +108,14 @@ def bench(
       hgx bench --json > today.jsonl        a line per event
       hgx bench --compare old.json today.jsonl   what really changed
       hgx bench --verify                    were the plans right?
+      hgx bench --engine --model x.gguf     what plans of this model rest on best
 
     Measure how fast devices read memory, multiply and exchange data with the host, how fast
     the disk is read, and how fast the links to peers are. A result that scatters or
     drifts, or that others' load or heat spoilt, is marked noisy; one that says nothing is
-    refused. All else goes into the registry, where `hgx plan` finds it.
+    refused. All else goes into the registry, where `hgx plan` finds it. With --engine, measure
+    how fast llama.cpp's own programs are with weights of each quantisation type: about a
+    minute per device with --quick, some minutes without.
     """
     # Imported here, so that `hgx --help` is quick: it imports this module for its first line.
     from hgx.bench.timing import SHORTEST_SUSTAINED_S
@@ -101,12 +123,16 @@ def bench(
     from hgx.cli.render.console import stdout
     from hgx.flows.bench import Wish
     from hgx.flows.bench import bench as run
+    from hgx.flows.bench_engine import EngineWish, bench_engine
     from hgx.flows.compare import compare_files
+    from hgx.flows.inputs import find_model
     from hgx.store.home import Home
 
     if 0 < sustained < SHORTEST_SUSTAINED_S:
         msg = f"{sustained:g} s are too short for a burst and a steady part: give at least "
         raise typer.BadParameter(f"{msg}{SHORTEST_SUSTAINED_S:g}", param_hint="--sustained")
+    if model is not None and not engine:
+        raise typer.BadParameter("it says what to measure with --engine", param_hint="--model")
     wanted = settings(context, home, quiet=quiet)
     if compare:
         print_comparison(compare_files(*compare), stdout(), as_json=as_json)
@@ -114,15 +140,21 @@ def bench(
     if verify:
         _verify(Home(wanted.home), as_json=as_json)
         return
-    wish = Wish(
-        devices=tuple(devices or ()),
-        effort="quick" if quick else "normal",
-        sustained_s=sustained,
-        disk=not no_disk,
-        links=not no_links,
-    )
+    where, effort = Home(wanted.home), "quick" if quick else "normal"
     with Lines() if as_json else Screen(quiet=wanted.quiet) as show:
-        run(Home(wanted.home), wish, show, registry_path=registry)
+        if engine:
+            file = find_model(model, where).path if model else None
+            asked = EngineWish(tuple(devices or ()), effort, file, engine_dir)
+            bench_engine(where, asked, show, registry_path=registry)
+            return
+        wish = Wish(
+            devices=tuple(devices or ()),
+            effort=effort,
+            sustained_s=sustained,
+            disk=not no_disk,
+            links=not no_links,
+        )
+        run(where, wish, show, registry_path=registry)
 
 
 def _verify(home: Home, *, as_json: bool) -> None:

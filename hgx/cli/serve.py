@@ -9,6 +9,7 @@ import typer
 from hgx.cli.options import (
     ContextOption,
     DevicesOption,
+    EngineDirOption,
     HomeOption,
     JsonOption,
     KvTypeOption,
@@ -87,6 +88,7 @@ def serve(
     kv_type: KvTypeOption = "f16",
     threads: ThreadsOption = None,
     devices: DevicesOption = None,
+    engine_dir: EngineDirOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
     quiet: QuietOption = False,
@@ -99,17 +101,19 @@ def serve(
       hgx serve model.gguf --ctx 8192 --parallel 2 --port 0
       hgx serve                                    let others find this machine
 
-    Plan where the layers of a model go on this machine, run it with the embedded engine, and
-    answer /v1/chat/completions, /v1/completions and /v1/models. The base URL, or the answer to
-    --prompt, goes to stdout; all else to stderr.
+    Plan where the layers of a model go on this machine and those paired with it, run it with
+    llama.cpp's programs, or on this machine alone with the embedded engine where there are none,
+    and answer /v1/chat/completions, /v1/completions and /v1/models. The base URL, or the answer
+    to --prompt, goes to stdout; all else to stderr.
 
-    Without a model this machine is a node: it is announced in the local network and tells
-    `hgx discover` of other machines what devices it has. They cannot run anything on it.
+    Without a model this machine is a node: it is announced in the local network, tells
+    `hgx discover` of other machines what devices it has, and lends these to machines that are
+    paired with it (`hgx pair`), to nobody else.
     """
     wanted = settings(context, home, quiet=quiet)
     if model is None:
         _check_node_usage(prompt, name)
-        node = _node_wish(name, host, port, telemetry=telemetry)
+        node = _node_wish(name, host, port, telemetry=telemetry)._replace(engine_dir=engine_dir)
         raise typer.Exit(_serve_node(node, wanted, as_json=as_json))
     _check_model_usage(host, name)
     # Imported here, so that `hgx --help` is quick: it imports this module for its first line.
@@ -128,6 +132,7 @@ def serve(
         kv_type=kv_type,
         threads=threads,
         devices=devices,
+        engine_dir=engine_dir,
     )
     status = run(wish, Home(wanted.home), Screen(as_json=as_json, quiet=wanted.quiet))
     raise typer.Exit(status)

@@ -36,6 +36,12 @@ class EngineRates(Document):
         head_s: What a run costs besides, however many blocks it has; it is paid with the output
             head. As a block where null.
         stage_s: What a stage over the wire costs per run, beside round trip and bytes.
+        worker_types: As ``types``, for the device behind an rpc server: what the engine repacks
+            for a CPU of its own is not repacked there. As ``types`` where not measured.
+        worker_decode_layer_s: As ``decode_layer_s``, likewise.
+        decode_attention_s_per_flop: Seconds per operation of looking back on the context, one
+            token at a time, what is read for it included; null where not measured.
+        prefill_attention_s_per_flop: The same in a micro-batch.
         engine: Name and build of the engine.
         measured_at: When.
     """
@@ -47,5 +53,11 @@ class EngineRates(Document):
     prefill_layer_s: Seconds
     head_s: Seconds | None = None
     stage_s: Seconds = 0.0
+    worker_types: Annotated[dict[Identifier, TypeRates], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    worker_decode_layer_s: Seconds | None = None
+    decode_attention_s_per_flop: SecondsPer | None = None
+    prefill_attention_s_per_flop: SecondsPer | None = None
     engine: str | None = None
     measured_at: AwareDatetime | None = None

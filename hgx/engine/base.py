@@ -90,6 +90,10 @@ class Engine(Protocol):
         """Say in one sentence how the process ended and where its log is."""
         raise NotImplementedError
 
-    def stop(self) -> None:
-        """End the process, by force if it does not go by itself; idempotent."""
+    def stop(self, grace_s: float = 3.0) -> None:
+        """End the process, by force if it does not go by itself; idempotent.
+
+        Args:
+            grace_s: Seconds that it has to end by itself.
+        """
         raise NotImplementedError

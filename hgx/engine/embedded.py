@@ -85,18 +85,18 @@ class EmbeddedEngine:
         """Say how the child ended and where its log is."""
         return f"the engine {self._end()} while serving; its log is {self._log}; start it again"
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = 3.0) -> None:
         """End the child: ask, wait, kill."""
         process = self._process
         if process is None:
             return
         process.terminate()
-        self._await_end(process)
+        self._await_end(process, grace_s)
 
-    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+    def _await_end(self, process: subprocess.Popen[bytes], grace_s: float = _GRACE_S) -> None:
         """Let a child that is about to end do so, then kill it."""
         try:
-            process.wait(_GRACE_S)
+            process.wait(grace_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

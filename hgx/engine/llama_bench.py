@@ -16,7 +16,7 @@ from hgx.process.program import Program, how_it_ended
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_TICK_S = 0.1
+_TICK_S = 0.05
 _MOST_BYTES = 1024**2
 
 _ENVIRONMENT: Final = {
@@ -74,7 +74,7 @@ def time_engine(
         program: llama-bench.
         job: What to time.
         limit_s: Longest time for all of it, in seconds.
-        tick: Told the process id of llama-bench ten times a second.
+        tick: Told the process id of llama-bench twenty times a second.
 
     Raises:
         Unavailable: It cannot be started.

@@ -93,10 +93,10 @@ class LlamaCppEngine:
         said = f", saying {why!r}" if why else ""
         return f"llama-server {self._end()}{said}; its log is {self._log}; start it again"
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = 3.0) -> None:
         """End it: ask, wait, kill."""
         if self._process is not None:
-            self._process.stop()
+            self._process.stop(grace_s)
         if self._reading is not None:
             self._reading.join(_LOG_END_S)
 

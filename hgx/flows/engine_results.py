@@ -1,15 +1,13 @@
 """Benchmarks of the engine into the registry: which of them make up a device's engine rates.
 
-Their names are ``engine_decode_TYPE`` (bytes of weights per second, one token at a time),
-``engine_prefill_TYPE`` (operations per second in a whole micro-batch), and in seconds
-``engine_decode_layer`` and ``engine_prefill_layer`` (what a block costs besides), ``engine_head``
-(what a run costs besides) and ``engine_stage`` (what a stage over the wire costs besides).
+``hgx.bench.engine_names`` says what they are called.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hgx.bench import engine_names as names
 from hgx.core.engine_rates import EngineRates, TypeRates
 from hgx.core.registry import Device
 from hgx.flows.results import accepted, rounded
@@ -18,10 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hgx.core.benchmark import Benchmark
-
-DECODE, PREFILL = "engine_decode_", "engine_prefill_"
-DECODE_LAYER, PREFILL_LAYER = "engine_decode_layer", "engine_prefill_layer"
-HEAD, STAGE = "engine_head", "engine_stage"
 
 
 def with_engine(device: Device, results: Iterable[Benchmark], *, engine: str) -> Device:
@@ -37,7 +31,7 @@ def with_engine(device: Device, results: Iterable[Benchmark], *, engine: str) ->
     """
     benchmarks = {**device.benchmarks, **accepted(device.benchmarks, results)}
     fields = device.model_dump(exclude_unset=True) | {"benchmarks": benchmarks}
-    if {DECODE_LAYER, PREFILL_LAYER} <= benchmarks.keys():
+    if {names.DECODE + names.LAYER, names.PREFILL + names.LAYER} <= benchmarks.keys():
         fields["engine"] = _rates(benchmarks, engine)
     return Device.model_validate(fields)
 
@@ -46,22 +40,34 @@ def _rates(benchmarks: Mapping[str, Benchmark], engine: str) -> EngineRates:
     def seconds(name: str) -> float | None:
         return rounded(benchmarks[name].median) if name in benchmarks else None
 
-    types = {name.removeprefix(DECODE) for name in benchmarks if name.startswith(DECODE)}
+    def seconds_per(name: str) -> float | None:
+        return rounded(1 / benchmarks[name].median) if name in benchmarks else None
+
     return EngineRates(
-        types={
-            kind: TypeRates(
-                decode_s_per_byte=rounded(1 / benchmarks[DECODE + kind].median),
-                prefill_s_per_flop=rounded(1 / benchmarks[PREFILL + kind].median),
-            )
-            for kind in sorted(types - {"layer"})
-            if PREFILL + kind in benchmarks
-        },
-        decode_layer_s=seconds(DECODE_LAYER) or 0.0,
-        prefill_layer_s=seconds(PREFILL_LAYER) or 0.0,
-        head_s=seconds(HEAD),
-        stage_s=seconds(STAGE) or 0.0,
+        types=_types(benchmarks, names.DECODE, names.PREFILL),
+        decode_layer_s=seconds(names.DECODE + names.LAYER) or 0.0,
+        prefill_layer_s=seconds(names.PREFILL + names.LAYER) or 0.0,
+        head_s=seconds(names.HEAD),
+        stage_s=seconds(names.STAGE) or 0.0,
+        worker_types=_types(benchmarks, names.WORKER_DECODE, names.WORKER_PREFILL),
+        worker_decode_layer_s=seconds(names.WORKER_DECODE + names.LAYER),
+        decode_attention_s_per_flop=seconds_per(names.DECODE + names.ATTENTION),
+        prefill_attention_s_per_flop=seconds_per(names.PREFILL + names.ATTENTION),
         engine=engine,
         measured_at=max(
             one.measured_at for name, one in benchmarks.items() if name.startswith("engine_")
         ),
     )
+
+
+def _types(benchmarks: Mapping[str, Benchmark], decode: str, prefill: str) -> dict[str, TypeRates]:
+    """Rates of every type that was measured both ways."""
+    kinds = {name.removeprefix(decode) for name in benchmarks if name.startswith(decode)}
+    return {
+        kind: TypeRates(
+            decode_s_per_byte=rounded(1 / benchmarks[decode + kind].median),
+            prefill_s_per_flop=rounded(1 / benchmarks[prefill + kind].median),
+        )
+        for kind in sorted(kinds - {names.LAYER, names.ATTENTION})
+        if prefill + kind in benchmarks
+    }

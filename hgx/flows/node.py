@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hgx.core.reading import Reading
@@ -11,6 +12,8 @@ from hgx.net.identity import own_identity
 from hgx.net.peer import MOST_DEVICES
 from hgx.net.stranger import DEVICE_FIELDS, NODE_FIELDS, known_engine, known_evidence
 from hgx.node.agent import serve_node
+from hgx.node.lease import LeaseService
+from hgx.node.lender import EngineLender
 from hgx.node.listening import listen
 from hgx.node.readings import Telemetry
 from hgx.sensors.memory import read_memory
@@ -20,6 +23,7 @@ from hgx.store.registry_file import load_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -38,12 +42,15 @@ class NodeWish(NamedTuple):
             interfaces by IPv4 or IPv6 alone, null is all by both.
         port: 0 for any free one.
         telemetry: Whether to keep readings of the devices up to date.
+        engine_dir: Folder of llama.cpp's programs, with which devices are lent; they are looked
+            for where null.
     """
 
     name: str | None = None
     host: str | None = None
     port: int = DEFAULT_PORT
     telemetry: bool = True
+    engine_dir: Path | None = None
 
 
 class NodeReporter(Protocol):
@@ -76,7 +83,11 @@ def run_node(wish: NodeWish, home: Home, reporter: NodeReporter) -> int:
         identity = own_identity(home)
         found = discover(home)
         missing = (item.message for item in found.missing)
-        with Telemetry(home.node_id(), enabled=wish.telemetry) as telemetry:
+        lender = EngineLender(home, partial(_own_devices, home), wish.engine_dir)
+        with (
+            Telemetry(home.node_id(), enabled=wish.telemetry) as telemetry,
+            LeaseService(identity, home, lender) as leases,
+        ):
             description = NodeDescription(home, telemetry.readings)
             looked_up = _looked_up(wish.host, listening.address)
             reporter.notes((*looked_up, *missing, *found.notes, *description.notes()))
@@ -85,6 +96,7 @@ def run_node(wish: NodeWish, home: Home, reporter: NodeReporter) -> int:
                 wish.name or id_from_host_name(home.node_id()),
                 description,
                 listening,
+                lend=leases.serve,
                 ready=lambda running: reporter.ready(running, identity.fingerprint),
             )
 
@@ -167,6 +179,10 @@ class NodeDescription:
             free = self._memory().free_bytes
         now = {"temperature_c": reading.temperature_c, "memory_free_bytes": free}
         return told | {field: value for field, value in now.items() if value is not None}
+
+
+def _own_devices(home: Home) -> list[Device]:
+    return _devices_of(home.node_id(), load_registry(home.registry))
 
 
 def _devices_of(node: str, registry: Registry) -> list[Device]:

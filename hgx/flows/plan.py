@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hgx.errors import Infeasible
+from hgx.flows.links import with_assumed_links
 from hgx.flows.served import learn
 from hgx.gguf.workload import read_workload
 from hgx.planner.solve import evaluate as evaluate_for
@@ -145,12 +146,12 @@ def _solve(
     *,
     ledger: Ledger | None = None,
 ) -> Plan:
-    usable = registry.usable()
+    usable, assumed = with_assumed_links(registry.usable(), this_node)
     lessons = learn(usable, ledger)
     plan = solve_for(
         usable, workload, options, this_node=this_node, corrections=lessons.corrections
     )
-    return _with_notes(plan, (*lessons.notes, *_strangers(registry)))
+    return _with_notes(plan, (*assumed, *lessons.notes, *_strangers(registry)))
 
 
 def _evaluate(
@@ -167,7 +168,7 @@ def _evaluate(
         if device.node in strange and any(device.id in stage for stage in placement):
             msg = f"{device.id} is on a machine that is not paired with this one: leave it out"
             raise Infeasible(msg)
-    usable = registry.usable()
+    usable, assumed = with_assumed_links(registry.usable(), this_node)
     lessons = learn(usable, ledger)
     plan = evaluate_for(
         usable,
@@ -177,7 +178,7 @@ def _evaluate(
         this_node=this_node,
         corrections=lessons.corrections,
     )
-    return _with_notes(plan, (*lessons.notes, *_strangers(registry)))
+    return _with_notes(plan, (*assumed, *lessons.notes, *_strangers(registry)))
 
 
 def _strangers(registry: Registry) -> tuple[str, ...]:

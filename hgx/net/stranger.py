@@ -93,12 +93,13 @@ def known_engine(rates: JsonValue) -> JsonValue:
     if not isinstance(rates, dict):
         return None
     known = _only(rates, EngineRates)
-    if isinstance(types := known.get("types"), dict):
-        known["types"] = {
-            name: _only(entry, TypeRates)
-            for name, entry in types.items()
-            if isinstance(entry, dict)
-        }
+    for field in ("types", "worker_types"):
+        if isinstance(types := known.get(field), dict):
+            known[field] = {
+                name: _only(entry, TypeRates)
+                for name, entry in types.items()
+                if isinstance(entry, dict)
+            }
     try:
         EngineRates.model_validate_json(json.dumps(known))
     except ValidationError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from hgx.net.identity import Identity
+    from hgx.node.door import Lending
     from hgx.node.listening import Listening
 
 _POLL_S = 0.1
@@ -61,6 +62,7 @@ def serve_node(
     describe: Callable[[str], dict[str, JsonValue]],
     listening: Listening,
     *,
+    lend: Lending | None = None,
     ready: Callable[[Running], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> int:
@@ -75,6 +77,7 @@ def serve_node(
             request, so it should be quick.
         listening: The open port to answer on, as ``hgx.node.listening.listen`` gives it; where
             it is open is what is announced.
+        lend: ``hgx.node.lease.LeaseService.serve``; nothing is lent when absent.
         ready: Called once, when requests are answered.
         stop: Set it to end; signals are only handled in the main thread.
 
@@ -89,7 +92,10 @@ def serve_node(
         msg = f"{name!r} is no name for a node"
         raise ValueError(msg)
     with _stopping(stop or threading.Event()) as stopped:
-        asyncio.run(_Agent(identity, name, describe, listening).run(ready, stopped.event))
+        agent = _Agent(identity, name, describe, listening, lend)
+        # Of this kind on Windows, too: the door looks at a connection before it reads from it.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(agent.run(ready, stopped.event))
         return 130 if signal.SIGINT in stopped.signals else 0
 
 
@@ -102,11 +108,13 @@ class _Agent:
         name: str,
         describe: Callable[[str], dict[str, JsonValue]],
         listening: Listening,
+        lend: Lending | None,
     ) -> None:
         self._identity = identity
         self._name = name
         self._describe = describe
         self._listening = listening
+        self._lend = lend
 
     async def run(self, ready: Callable[[Running], None], stop: threading.Event) -> None:
         async with AsyncExitStack() as stack:
@@ -122,7 +130,8 @@ class _Agent:
             def make(gone: asyncio.Event) -> _Impatient:
                 return _Impatient(server, gone)
 
-            async with Door(self._listening.opened, server_context(self._identity), make):
+            context = server_context(self._identity)
+            async with Door(self._listening.opened, context, make, self._lend):
                 ready(running)
                 while not (stop.is_set() or serving.done()):
                     await asyncio.sleep(_POLL_S)

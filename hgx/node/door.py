@@ -8,14 +8,17 @@ place is left the oldest that has not even finished its handshake makes one.
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from hgx.net.lease_lines import PREFACE
 from hgx.net.mdns import cancel_all
+from hgx.process.background import Background
 
 if TYPE_CHECKING:
-    import socket
     import ssl
-    from collections.abc import Callable
 
 MOST_CONNECTIONS = 64
 MOST_OF_ONE_ADDRESS = 16
@@ -25,6 +28,9 @@ _HANDSHAKE_S = 5.0
 _GOODBYE_S = 2.0
 _LONGEST_S = 30.0  # twice what the longest question takes, a test of the link
 _RETRY_S = 1.0
+
+Lending = Callable[[socket.socket, Callable[[], object]], object]
+"""Serves a connection for leases: given it, and what to call once it is a paired peer's."""
 
 
 class Door:
@@ -36,6 +42,7 @@ class Door:
         opened: The port, listening.
         context: To speak TLS with.
         make: Makes what serves a connection; it sets the event when the connection is gone.
+        lend: Serves, in a thread each, the connections that begin as those for leases do.
     """
 
     def __init__(
@@ -43,10 +50,12 @@ class Door:
         opened: socket.socket,
         context: ssl.SSLContext,
         make: Callable[[asyncio.Event], asyncio.Protocol],
+        lend: Lending | None = None,
     ) -> None:
         self._opened = opened
         self._context = context
         self._make = make
+        self._lend = lend
         self._inside: dict[asyncio.Task[None], str] = {}
         self._at_handshake: set[asyncio.Task[None]] = set()
 
@@ -101,20 +110,58 @@ class Door:
 
     async def _serve(self, accepted: socket.socket) -> None:
         """Serve a connection until it is gone."""
-        gone, this = asyncio.Event(), asyncio.current_task()
-        try:
-            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self._make(gone),
-                accepted,
-                ssl=self._context,
-                ssl_handshake_timeout=_HANDSHAKE_S,
-                ssl_shutdown_timeout=_GOODBYE_S,
-            )
-        except OSError:
-            return  # it speaks no TLS 1.3, says nothing, or has left
-        self._at_handshake = {task for task in self._at_handshake if task is not this}
+        with suppress(OSError):  # it is not what it should be, says nothing, or has left
+            if self._lend is not None and await _first_byte(accepted) == PREFACE[:1]:
+                await self._serve_lease(accepted, self._lend)
+            else:
+                await self._serve_http(accepted)
+
+    async def _serve_http(self, accepted: socket.socket) -> None:
+        gone = asyncio.Event()
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: self._make(gone),
+            accepted,
+            ssl=self._context,
+            ssl_handshake_timeout=_HANDSHAKE_S,
+            ssl_shutdown_timeout=_GOODBYE_S,
+        )
+        self._admit(asyncio.current_task())
         try:
             async with asyncio.timeout(_LONGEST_S):
                 await gone.wait()
         except TimeoutError:
             transport.abort()
+
+    async def _serve_lease(self, accepted: socket.socket, lend: Lending) -> None:
+        loop, this, gone = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+
+        def tell(what: Callable[[], object]) -> None:
+            with suppress(RuntimeError):  # the loop has ended before the lease
+                loop.call_soon_threadsafe(what)
+
+        threads_own = accepted.dup()
+        Background(
+            lambda: lend(threads_own, lambda: tell(lambda: self._admit(this))),
+            done=lambda: tell(gone.set),
+        )
+        try:
+            await gone.wait()
+        finally:
+            with suppress(OSError):
+                accepted.shutdown(socket.SHUT_RDWR)
+
+    def _admit(self, task: asyncio.Task[None] | None) -> None:
+        """Note that a connection is past its handshake, so that it need not make place."""
+        self._at_handshake = {other for other in self._at_handshake if other is not task}
+
+
+async def _first_byte(accepted: socket.socket) -> bytes:
+    """Wait for the first byte, which stays to be read."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(accepted, arrived.set)
+    try:
+        async with asyncio.timeout(_HANDSHAKE_S):
+            await arrived.wait()
+    finally:
+        loop.remove_reader(accepted)
+    return accepted.recv(1, socket.MSG_PEEK)

@@ -2,9 +2,10 @@
 
 Arithmetic and memory reads overlap, so a block takes the longer of the two. Where the engine was
 measured on the device, weights of each quantisation type have rates of their own, which include
-what unpacking them takes; KV and attention go at the device's general rates. Traffic between
-nodes goes through the coordinator, in a star: a stage on another node receives its hidden states
-from there and sends them back, unless the neighbouring stage stands on the same node.
+what unpacking them takes; KV and attention go at the device's general rates unless looking back
+was measured too. Traffic between nodes goes through the coordinator, in a star: a stage on another
+node receives its hidden states from there and sends them back, unless the neighbouring stage
+stands on the same node.
 """
 
 from __future__ import annotations
@@ -95,9 +96,17 @@ def block_cost(device: Device, batch: Batch) -> BlockCost:
     rates = type_rates(engine, kinds.names)
     if rates is not None:
         others = batch.read_bytes - kinds.weights.sum(axis=0)
-        reading = rates[0] @ kinds.weights + others / device.memory_bandwidth_bytes_per_s
+        kept = others / device.memory_bandwidth_bytes_per_s
         others = batch.flops - kinds.flops.sum(axis=0)
-        computing = rates[1] @ kinds.flops + others / device.compute_flops_per_s
+        attention = others / device.compute_flops_per_s
+        if batch.prefill and engine.prefill_attention_s_per_flop is not None:
+            attention = others * engine.prefill_attention_s_per_flop
+        elif not batch.prefill and engine.decode_attention_s_per_flop is not None:
+            # What it reads is in its rate, and one token's products leave it nothing to wait for.
+            kept = np.maximum(kept, others * engine.decode_attention_s_per_flop)
+            attention = np.zeros(len(kept))
+        reading = rates[0] @ kinds.weights + kept
+        computing = rates[1] @ kinds.flops + attention
     layer = engine.prefill_layer_s if batch.prefill else engine.decode_layer_s
     fixed = np.full(len(reading), layer)
     fixed[-1] = layer if engine.head_s is None else engine.head_s

@@ -14,8 +14,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.core.engine_rates import EngineRates
+    from hgx.core.registry import Device
 
     Floats = NDArray[np.float64]
+
+
+def as_worker(device: Device) -> Device:
+    """Return a device with the rates that hold for it behind an rpc server, where it has others."""
+    engine = device.engine
+    if engine is None or not engine.worker_types:
+        return device
+    layer_s = engine.worker_decode_layer_s
+    rates: dict[str, object] = {"types": {**engine.types, **engine.worker_types}}
+    if layer_s is not None:
+        rates["decode_layer_s"] = layer_s
+    return device.model_copy(update={"engine": engine.model_copy(update=rates)})
 
 
 def stand_ins(engine: EngineRates, name: str) -> tuple[str, ...]:

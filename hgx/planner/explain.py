@@ -9,7 +9,7 @@ from hgx.core.evidence import MEASURED, RATES, lowest_rank, noisy
 from hgx.planner.calibrate import NEUTRAL
 from hgx.planner.constraints import out_of_reach
 from hgx.planner.cost import block_cost
-from hgx.planner.engine_cost import stand_ins
+from hgx.planner.engine_cost import as_worker, stand_ins
 from hgx.planner.work import measure_work
 from hgx.units import format_bytes, format_seconds, format_tokens
 
@@ -57,6 +57,7 @@ def _limiting(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
     total = sum(stage.decode_s for stage in stages)
     slowest = max(stages, key=lambda stage: stage.decode_s)
     device = next(device for device in registry.devices if device.id == slowest.slot.device)
+    device = as_worker(device) if slowest.slot.remote else device
     end = slowest.last_block + 1
     run = [*range(slowest.first_block, end), *([-1] if slowest.output_head else [])]
     cost = block_cost(device, measure_work(workload, options).decode)

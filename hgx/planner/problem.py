@@ -14,6 +14,7 @@ import numpy as np
 from hgx.gguf.memory import compute_buffers, host_buffers, kv_bytes
 from hgx.planner.calibrate import NEUTRAL, NO_CORRECTIONS
 from hgx.planner.cost import Hop, block_seconds, hop_seconds, wires_from
+from hgx.planner.engine_cost import as_worker
 from hgx.planner.work import measure_work, run_shape
 
 if TYPE_CHECKING:
@@ -182,6 +183,8 @@ def _footprint(workload: Workload, options: PlanOptions) -> Footprint:
 def _slot(question: Question, coordinator: str, device: Device, work: Work, wire: Wire) -> Slot:
     n_embd = question.workload.n_embd
     remote = device.node != coordinator
+    if remote:
+        device = as_worker(device)
     on_host = not remote and device.backend == "cpu"
     decode_hop = prefill_hop = Hop()
     if remote or on_host:

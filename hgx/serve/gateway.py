@@ -31,6 +31,9 @@ _EVENT_STREAM = "text/event-stream"
 _GONE = 499
 """Status of an answer nobody waits for any more; it is never sent."""
 
+_DYING_S = 1.0
+"""How long a process takes to end, once its connections are closed."""
+
 T = TypeVar("T")
 
 
@@ -45,10 +48,10 @@ class Gateway:
         endpoint: Where the engine listens, and its key.
         alive: Whether the engine still runs.
         served: Told of each answer that no other request slowed down.
-        obituary: Says what became of an engine that no longer runs.
 
     Attributes:
         activity: What is being answered now.
+        obituary: Says what became of an engine that no longer runs; it may take a moment.
     """
 
     def __init__(
@@ -56,12 +59,11 @@ class Gateway:
         endpoint: Endpoint,
         alive: Callable[[], bool],
         served: Served = lambda _: None,
-        obituary: Callable[[], str] = lambda: "the engine has stopped: start hgx serve again",
     ) -> None:
         self.alive = alive
         self.activity = Activity()
         self._served = served
-        self._obituary = obituary
+        self.obituary: Callable[[], str] = lambda: "the engine has stopped: start hgx serve again"
         self._client = httpx2.AsyncClient(
             base_url=endpoint.url,
             headers={
@@ -105,11 +107,11 @@ class Gateway:
 
     async def _answer(self, request: Request, body: bytes, ongoing: Ongoing) -> Response:
         if not self.alive():
-            return self._stopped()
+            return await self._stopped()
         try:
             answer = await _unless_gone(request, self._ask(request, body))
         except httpx2.TransportError:
-            return self._stopped()
+            return await self._stopped()
         if answer is None:
             return Response(status_code=_GONE)
         kind = answer.headers.get("content-type", "application/json")
@@ -144,7 +146,7 @@ class Gateway:
                 yield piece
             self._measured(tail, ongoing)
         except httpx2.TransportError:
-            yield error_event(self._what_happened(), "server_error", "engine_stopped")
+            yield error_event(await self._what_happened(), "server_error", "engine_stopped")
         finally:
             await answer.aclose()
 
@@ -153,13 +155,17 @@ class Gateway:
         if timings and ongoing.alone:
             self._served(timings)
 
-    def _stopped(self) -> Response:
-        return error_response(503, self._what_happened(), "server_error", "engine_stopped")
+    async def _stopped(self) -> Response:
+        return error_response(503, await self._what_happened(), "server_error", "engine_stopped")
 
-    def _what_happened(self) -> str:
-        if self.alive():
-            return "the engine closed the connection without an answer: try again"
-        return self._obituary()
+    async def _what_happened(self) -> str:
+        """Say why an answer broke off; that the engine ended shows a moment later."""
+        end_s = asyncio.get_running_loop().time() + _DYING_S
+        while self.alive():
+            if asyncio.get_running_loop().time() > end_s:
+                return "the engine closed the connection without an answer: try again"
+            await asyncio.sleep(_DYING_S / 10)
+        return await asyncio.to_thread(self.obituary)
 
 
 class _Ending(Response):

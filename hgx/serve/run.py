@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hgx.core.options import KvType, PlanOptions
-from hgx.engine.embedded import EmbeddedEngine
+from hgx.engine.binaries import find_toolkit
+from hgx.engine.placement import HOST
+from hgx.engine.selftest import self_test
+from hgx.errors import EngineError, Unavailable
 from hgx.flows.inputs import find_model, find_registry
+from hgx.serve.alone import alone
+from hgx.serve.gateway import Gateway
 from hgx.serve.once import ask
-from hgx.serve.prepare import prepare
+from hgx.serve.overseer import Overseer
+from hgx.serve.record import Recorder
 from hgx.serve.session import listen, serve_until_signal
+from hgx.serve.together import together
+from hgx.store.ledger import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from hgx.core.plan import Plan
-    from hgx.engine.base import Endpoint, Engine, Progress
+    from hgx.core.registry import Registry
+    from hgx.engine.base import Endpoint
+    from hgx.engine.binaries import Toolkit
+    from hgx.serve.launch import Launch
     from hgx.serve.once import Answer
-    from hgx.serve.prepare import Prepared
     from hgx.serve.session import Listener
+    from hgx.serve.team import Sent
     from hgx.store.home import Home
+
+    Loading = Callable[[float, tuple[Sent, ...]], None]
+    """Told several times a second for how many seconds a model has been loaded, and what of the
+    weights workers have."""
 
 _BYTES_PER_TOKEN = 4
 """Of English text, roughly; good enough to predict how long a prompt takes."""
@@ -41,6 +57,8 @@ class Wish(NamedTuple):
         kv_type: Type of the KV cache.
         threads: Threads on the CPU; one per physical core where null.
         devices: Registry to use; the home's where null.
+        engine_dir: Folder of llama.cpp's programs; where null they are looked for, and without
+            any the embedded engine runs the model on this machine alone.
     """
 
     model: str
@@ -53,6 +71,7 @@ class Wish(NamedTuple):
     kv_type: KvType = "f16"
     threads: int | None = None
     devices: Path | None = None
+    engine_dir: Path | None = None
 
 
 class Reporter(Protocol):
@@ -64,7 +83,7 @@ class Reporter(Protocol):
     def plan(self, plan: Plan) -> None:
         """Show where the layers go."""
 
-    def loading(self, name: str) -> AbstractContextManager[Progress]:
+    def loading(self, name: str) -> AbstractContextManager[Loading]:
         """Show that the model is being loaded, as long as the context lasts."""
         raise NotImplementedError
 
@@ -93,20 +112,20 @@ def run(wish: Wish, home: Home, reporter: Reporter) -> int:
         The exit status: 0, or 130 after an interrupt.
 
     Raises:
-        HgxError: Of the kinds that ``listen``, ``prepare``, ``Engine`` and ``ask`` name.
+        HgxError: Of the kinds that ``listen``, ``alone``, ``together``, ``Engine`` and ``ask``
+            name.
     """
-    with _door(wish) as listener:
-        prepared = _prepare(wish, home, reporter)
-        engine = EmbeddedEngine(prepared.spec, home.logs)
-        try:
-            with reporter.loading(prepared.spec.alias) as progress:
-                endpoint = engine.start(progress)
-            if listener is None:
-                _answer(wish, prepared, endpoint, reporter)
-                return 0
-            return _serve(prepared, engine, endpoint, listener, reporter)
-        finally:
-            engine.stop()
+    ledger = Ledger(home)
+    with (
+        _door(wish) as listener,
+        _ready(wish, home, ledger, reporter) as launch,
+        _running(launch, reporter) as endpoint,
+        Recorder(ledger, launch, lambda note: reporter.notes((note,))) as recorder,
+    ):
+        if listener is None:
+            recorder.add(_answer(wish, launch, endpoint, reporter).timings)
+            return 0
+        return _serve(launch, endpoint, listener, recorder, reporter)
 
 
 def _door(wish: Wish) -> AbstractContextManager[Listener | None]:
@@ -114,7 +133,12 @@ def _door(wish: Wish) -> AbstractContextManager[Listener | None]:
     return nullcontext() if wish.prompt is not None else listen(wish.host, wish.port)
 
 
-def _prepare(wish: Wish, home: Home, reporter: Reporter) -> Prepared:
+@contextmanager
+def _ready(wish: Wish, home: Home, ledger: Ledger, reporter: Reporter) -> Generator[Launch]:
+    """Decide everything, with llama.cpp's programs where they are, else with the embedded engine.
+
+    Leases of other machines' devices last as long as the context.
+    """
     model = find_model(wish.model, home)
     reporter.notes(model.notes)
     options = PlanOptions(ctx=wish.ctx, parallel=wish.parallel, kv_type=wish.kv_type)
@@ -124,31 +148,100 @@ def _prepare(wish: Wish, home: Home, reporter: Reporter) -> Prepared:
             update={"prompt_tokens": about, "output_tokens": wish.max_tokens}
         )
     registry = find_registry(home, wish.devices)
-    prepared = prepare(model, registry, home.node_id(), options, threads=wish.threads)
-    reporter.notes(prepared.left_out)
-    reporter.plan(prepared.plan)
-    return prepared
+    with ExitStack() as stack:
+        toolkit = _toolkit(wish, home, registry, reporter)
+        if toolkit is None:
+            launch = alone(model, registry, home, options, ledger=ledger, threads=wish.threads)
+        else:
+            launch = stack.enter_context(
+                together(
+                    model, registry, home, options, toolkit, ledger=ledger, threads=wish.threads
+                )
+            )
+        reporter.notes(launch.notes)
+        reporter.plan(launch.plan)
+        yield launch
 
 
-def _answer(wish: Wish, prepared: Prepared, endpoint: Endpoint, reporter: Reporter) -> None:
-    prompt, chat = wish.prompt or "", prepared.workload.chat_template
+def _toolkit(wish: Wish, home: Home, registry: Registry, reporter: Reporter) -> Toolkit | None:
+    """Find llama.cpp's programs that work here; without any the embedded engine has to do."""
+    try:
+        toolkit = find_toolkit(wish.engine_dir)
+        self_test(toolkit, home, HOST)
+    except (Unavailable, EngineError) as error:
+        if wish.engine_dir is not None:
+            raise
+        peers = [node.id for node in registry.usable().nodes if node.paired]
+        if peers:
+            named = ", ".join(peers)
+            reporter.notes((f"This machine alone, without {named}: {error.message}",))
+        return None
+    reporter.notes(toolkit.notes)
+    return toolkit
+
+
+@contextmanager
+def _running(launch: Launch, reporter: Reporter) -> Generator[Endpoint]:
+    """Load the model, and check that it is where the plan has it; it is unloaded at the end."""
+    engine, team = launch.engine, launch.team
+    try:
+        with reporter.loading(launch.alias) as show:
+
+            def progress(seconds: float) -> None:
+                if team:
+                    team.check()
+                show(seconds, team.sent() if team else ())
+
+            endpoint = engine.start(progress)
+        launch.loaded()
+        yield endpoint
+    finally:
+        engine.stop()
+
+
+def _answer(wish: Wish, launch: Launch, endpoint: Endpoint, reporter: Reporter) -> Answer:
+    prompt, chat = wish.prompt or "", launch.workload.chat_template
     if not chat:
         reporter.notes(("The model has no chat template: it continues the text.",))
     reporter.asked(prompt, chat=chat)
-    answer = ask(endpoint, prompt, chat=chat, max_tokens=wish.max_tokens, show=reporter.piece)
-    reporter.answered(answer, prepared.plan, wish.max_tokens)
+    pieces = 0
+
+    def show(text: str) -> None:
+        nonlocal pieces
+        pieces += 1
+        reporter.piece(text)
+
+    with Overseer(launch.engine, launch.team, lambda: pieces) as overseer:
+        try:
+            answer = ask(endpoint, prompt, chat=chat, max_tokens=wish.max_tokens, show=show)
+        except EngineError as error:
+            if launch.engine.alive():
+                raise
+            raise EngineError(overseer.obituary()) from error
+    reporter.answered(answer, launch.plan, wish.max_tokens)
+    return answer
 
 
 def _serve(
-    prepared: Prepared, engine: Engine, endpoint: Endpoint, listener: Listener, reporter: Reporter
+    launch: Launch,
+    endpoint: Endpoint,
+    listener: Listener,
+    recorder: Recorder,
+    reporter: Reporter,
 ) -> int:
-    alias, chat = prepared.spec.alias, prepared.workload.chat_template
-    status = serve_until_signal(
-        engine,
-        endpoint,
-        alias,
-        listener,
-        lambda: reporter.ready(f"{listener.url}/v1", alias, chat=chat),
-    )
+    alias, chat = launch.alias, launch.workload.chat_template
+    gateway = Gateway(endpoint, launch.engine.alive, recorder.add)
+
+    def pieces() -> int | None:
+        return gateway.activity.pieces if gateway.activity.wanted else None
+
+    with Overseer(launch.engine, launch.team, pieces) as overseer:
+        gateway.obituary = overseer.obituary
+        status = serve_until_signal(
+            gateway,
+            alias,
+            listener,
+            lambda: reporter.ready(f"{listener.url}/v1", alias, chat=chat),
+        )
     reporter.notes(("Stopped.",))
     return status

@@ -13,13 +13,12 @@ import uvicorn
 
 from hgx.errors import EngineError, Unavailable
 from hgx.serve.app import create_app
-from hgx.serve.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import FrameType
 
-    from hgx.engine.base import Endpoint, Engine
+    from hgx.serve.gateway import Gateway
 
 _POLL_S = 0.1
 _GRACE_S = 2
@@ -67,13 +66,12 @@ def listen(host: str, port: int) -> Listener:
 
 
 def serve_until_signal(
-    engine: Engine, endpoint: Endpoint, model_id: str, listener: Listener, ready: Callable[[], None]
+    gateway: Gateway, model_id: str, listener: Listener, ready: Callable[[], None]
 ) -> int:
     """Answer requests until SIGINT or SIGTERM comes or the engine ends.
 
     Args:
-        engine: It runs.
-        endpoint: Where it listens.
+        gateway: The way to the engine, which runs.
         model_id: What the model is called.
         listener: The port to answer on.
         ready: Called once, as soon as requests are answered.
@@ -84,15 +82,15 @@ def serve_until_signal(
     Raises:
         EngineError: The engine ended by itself.
     """
-    app = create_app(Gateway(endpoint, engine.alive), model_id)
+    app = create_app(gateway, model_id)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S, lifespan="on"
     )
     server = _Server(config)
     with _stopped_by_signals(server) as caught:
-        asyncio.run(_serve(server, engine, listener, ready))
+        asyncio.run(_serve(server, gateway, listener, ready))
     if not caught:
-        raise EngineError(engine.obituary())
+        raise EngineError(gateway.obituary())
     return 130 if signal.SIGINT in caught else 0
 
 
@@ -105,7 +103,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    server: _Server, engine: Engine, listener: Listener, ready: Callable[[], None]
+    server: _Server, gateway: Gateway, listener: Listener, ready: Callable[[], None]
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener.socket]))
     announced = False
@@ -113,7 +111,7 @@ async def _serve(
         if server.started and not announced:
             announced = True
             ready()
-        if not engine.alive():
+        if not gateway.alive():
             server.should_exit = True
         await asyncio.sleep(_POLL_S)
     await serving

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE_S = 10.0
-"""Seconds without any progress: a processor that computes shows it within 10 ms."""
+"""Seconds without any progress."""
+
+LEAST_CPU_S = 0.2
+"""Processor time that counts as progress: whoever computes uses it up long before patience ends,
+and whoever waits wakes now and then, for a hundredth of a second."""
 
 GPU_PATIENCE_S = 60.0
 """The same where a worker's process may sleep while its card computes."""
@@ -44,7 +48,8 @@ class Watchdog:
     """Judges by what it is shown, several times a second; it has no clock of its own."""
 
     def __init__(self) -> None:
-        self._last: tuple[object, ...] = ()
+        self._pieces: int | None = None
+        self._before: dict[str, Sight] = {}
         self._moved_at_s = 0.0
 
     def look(
@@ -60,9 +65,9 @@ class Watchdog:
         Returns:
             Whoever hangs, and for how many seconds nothing has moved; null where all is well.
         """
-        now = (pieces, *((sight.cpu_s, sight.moved_bytes) for sight in sights))
-        if pieces is None or now != self._last:
-            self._last = now
+        if pieces is None or pieces != self._pieces or any(map(self._has_moved, sights)):
+            self._pieces = pieces
+            self._before = {sight.name: sight for sight in sights}
             self._moved_at_s = now_s
             return None
         still_s = now_s - self._moved_at_s
@@ -70,3 +75,9 @@ class Watchdog:
             sights, key=lambda sight: sight.asked_at_s or 0.0
         )
         return (suspect, still_s) if still_s >= suspect.patience_s else None
+
+    def _has_moved(self, sight: Sight) -> bool:
+        before = self._before.get(sight.name)
+        if before is None or sight.moved_bytes != before.moved_bytes:
+            return True
+        return sight.cpu_s - before.cpu_s >= LEAST_CPU_S

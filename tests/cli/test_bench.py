@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,13 +17,14 @@ from hgx.cli.render.bench import Screen, print_comparison
 from hgx.cli.render.console import stdout
 from hgx.core.benchmark import Conditions
 from hgx.flows import bench as flow
+from hgx.flows import bench_engine as engine_flow
+from hgx.flows.bench_engine import EngineWish
 from hgx.flows.compare import Compared
 from hgx.store.registry_file import load_registry
 from tests.bench.doubles import benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from hgx.bench.events import Event
     from hgx.flows.bench import Wish
@@ -133,6 +135,32 @@ def test_options(told: list[Wish]) -> None:
     assert told == [flow.Wish(("cpu:0", "cuda:0"), "quick", 60.0, disk=False, links=False)]
 
 
+def test_with_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --engine another flow is asked, and its events are shown in the same way."""
+    wishes: list[EngineWish] = []
+
+    def play(
+        home: Home, wish: EngineWish, emit: Callable[[Event], object], *, registry_path: Path | None
+    ) -> None:
+        assert (home.path, registry_path) == (tmp_path, None)
+        wishes.append(wish)
+        emit(EVENTS[0])
+        emit(EVENTS[2])
+
+    monkeypatch.setattr(engine_flow, "bench_engine", play)
+    where = ["--home", str(tmp_path)]
+    words = ["cpu:0", "--quick", "--model", "x.gguf", "--engine-dir", "there"]
+    assert run(["bench", "--engine", *where]) == 0
+    assert run(["bench", "--engine", *words, *where]) == 0
+    assert wishes == [
+        EngineWish(),
+        EngineWish(("cpu:0",), "quick", Path("x.gguf"), Path("there")),
+    ]
+    assert capsys.readouterr().out.count("34 GB/s") == 4
+
+
 def test_quiet(told: list[Wish], capsys: pytest.CaptureFixture[str]) -> None:
     """With --quiet there are tables and nothing else."""
     assert run(["--quiet", "bench"]) == 0
@@ -205,6 +233,8 @@ def test_interrupt_keeps_what_was_found(capsys: pytest.CaptureFixture[str]) -> N
         (["--sustained", "-1"], 2, "'--sustained'"),
         (["--sustained", "4.9"], 2, "4.9 s are too short for a burst and a steady part"),
         (["--sustained", "2"], 2, "give at least 5"),
+        (["--model", "x.gguf"], 2, "it says what to measure with --engine"),
+        (["--engine", "--engine-dir", "/nowhere"], 7, "there is no llama-server in /nowhere"),
     ],
 )
 def test_wrong_words(

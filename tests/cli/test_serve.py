@@ -187,7 +187,7 @@ def test_a_chat_prompt_is_not_repeated(terminal: io.StringIO) -> None:
 def test_a_terminal_shows_the_seconds(terminal: io.StringIO) -> None:
     """Loading shows the model's name and how long it has taken."""
     with Screen(as_json=False, quiet=False).loading("some") as progress:
-        progress(7.4)
+        progress(7.4, ())
     assert "Loading some" in terminal.getvalue()
 
 
@@ -197,7 +197,7 @@ def test_quiet_is_quiet(terminal: io.StringIO) -> None:
     screen.notes(("a note",))
     screen.plan(_PLAN)
     with screen.loading("some") as progress:
-        progress(1.0)
+        progress(1.0, ())
     screen.ready("http://127.0.0.1:1/v1", "some", chat=True)
     assert terminal.getvalue() == "http://127.0.0.1:1/v1\n"
 

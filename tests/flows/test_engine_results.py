@@ -31,11 +31,34 @@ def test_rates_follow_from_benchmarks() -> None:
         "prefill_layer_s": 1e-4,
         "head_s": 5e-4,
         "stage_s": 3e-4,
+        "worker_types": {},
+        "worker_decode_layer_s": None,
+        "decode_attention_s_per_flop": None,
+        "prefill_attention_s_per_flop": None,
         "engine": "llama.cpp 1",
         "measured_at": NOON + timedelta(hours=1),
     }
     assert found.benchmarks["engine_decode_Q4_K"] == Q4_K[0]
     assert found.memory_bandwidth_bytes_per_s == CARD.memory_bandwidth_bytes_per_s
+
+
+def test_rates_of_a_worker_and_of_attention() -> None:
+    """What was measured behind an rpc server is apart, and looking back is no type."""
+    more = [
+        benchmark("engine_worker_decode_layer", (3e-5,)),
+        benchmark("engine_worker_decode_Q4_K", (1e10,)),
+        benchmark("engine_worker_prefill_Q4_K", (2e11,)),
+        benchmark("engine_decode_attention", (1e10,)),
+        benchmark("engine_prefill_attention", (1e11,)),
+    ]
+    found = with_engine(CARD, [*BLOCKS, *Q4_K, *more], engine="llama.cpp 1").engine
+    assert found
+    assert list(found.types) == list(found.worker_types) == ["Q4_K"]
+    assert found.worker_types["Q4_K"].decode_s_per_byte == 1e-10
+    assert found.worker_types["Q4_K"].prefill_s_per_flop == 5e-12
+    assert found.worker_decode_layer_s == 3e-5
+    assert found.decode_attention_s_per_flop == 1e-10
+    assert found.prefill_attention_s_per_flop == 1e-11
 
 
 def test_results_add_up() -> None:

@@ -48,6 +48,8 @@ def test_rates_stay() -> None:
         {"types": {"Q4_K": {"decode_s_per_byte": 0.0, "prefill_s_per_flop": 1e-12}}},
         {"types": {f"T{n}": {"decode_s_per_byte": 1, "prefill_s_per_flop": 1} for n in range(65)}},
         {"types": [1]},
+        {"worker_types": {"Q4_K": {"decode_s_per_byte": 2.0, "prefill_s_per_flop": 1e-12}}},
+        {"decode_attention_s_per_flop": 0.0},
         {"measured_at": "yesterday"},
     ],
 )

@@ -75,6 +75,22 @@ def test_many_tokens_are_computed_at_the_engines_rate() -> None:
     assert block_seconds(card, heavy)[0] == pytest.approx(expected)
 
 
+def test_looking_back_at_its_own_rate() -> None:
+    """Measured attention has its reads in its rate; in a prompt it adds to the products."""
+    engine = rates(Q4_K=1e-10, Q6_K=3e-10).model_copy(
+        update={"decode_attention_s_per_flop": 2e-9, "prefill_attention_s_per_flop": 5e-10}
+    )
+    card = with_engine(device("a/cuda:0", bandwidth=1e10, flops=1e12), engine)
+    weights, attention = 3e8 * 1e-10 + 1e8 * 3e-10, 1e9
+    assert block_seconds(card, MIXED)[0] == pytest.approx(2 * (weights + attention * 2e-9))
+    slow_memory = with_engine(device("a/cuda:0", bandwidth=1e7, flops=1e12), engine)
+    assert block_seconds(slow_memory, MIXED)[0] == pytest.approx(2 * (weights + 1e8 / 1e7))
+    prompt = MIXED._replace(prefill=True)
+    products = 4e9 * 1e-12 + 1e9 * 3e-12
+    expected = 2 * max(weights + 1e8 / 1e10, products + attention * 5e-10)
+    assert block_seconds(card, prompt)[0] == pytest.approx(expected)
+
+
 def test_without_a_measured_type_the_bandwidth_counts() -> None:
     """Fixed costs of the engine count even where no type was measured; a head costs a block's."""
     engine = rates().model_copy(update={"decode_layer_s": 0.01})

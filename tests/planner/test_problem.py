@@ -177,3 +177,11 @@ def test_only_stages_on_a_wire_pay_for_it() -> None:
     plain = case(*cards).problem().slots[1]
     assert far.decode.hop.turn == pytest.approx(plain.decode.hop.turn + 0.5)
     assert far.prefill.hop.turn == pytest.approx(plain.prefill.hop.turn + 0.5)
+
+
+def test_elsewhere_a_device_is_a_worker() -> None:
+    """On another node the rates behind an rpc server count, at home the others."""
+    engine = rates(F16=1e-10).model_copy(update={"worker_types": rates(F16=4e-10).types})
+    cards = (device("a/cuda:0"), device("b/cuda:0"))
+    near, far = case(*(with_engine(one, engine) for one in cards)).problem().slots
+    assert far.decode.blocks.sum() > 3 * near.decode.blocks.sum()

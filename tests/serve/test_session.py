@@ -12,6 +12,7 @@ import pytest
 
 from hgx.engine.base import Endpoint
 from hgx.errors import EngineError, Unavailable
+from hgx.serve.gateway import Gateway
 from hgx.serve.session import listen, serve_until_signal
 
 if TYPE_CHECKING:
@@ -35,15 +36,17 @@ class _Engine:
     def obituary(self) -> str:
         return "the engine was killed by signal 9"
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = 3.0) -> None:
+        del grace_s
         self.running = False
 
 
 def _serve(engine: _Engine, then: Callable[[str], None]) -> int:
     """Serve, and do something as soon as requests are answered."""
     with listen("127.0.0.1", 0) as listener:
-        endpoint = engine.start()
-        return serve_until_signal(engine, endpoint, "x", listener, lambda: then(listener.url))
+        gateway = Gateway(engine.start(), engine.alive)
+        gateway.obituary = engine.obituary
+        return serve_until_signal(gateway, "x", listener, lambda: then(listener.url))
 
 
 @pytest.mark.parametrize(

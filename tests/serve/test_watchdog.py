@@ -52,6 +52,14 @@ def test_more_patience() -> None:
     assert verdicts((0, 3, sights), (59, 3, sights), (60, 3, sights)) == [None, None, "far"]
 
 
+def test_waking_now_and_then_is_no_progress() -> None:
+    """Who waits uses a little processor time, too; who computes uses more."""
+    looks = [(float(second), 0, [ENGINE._replace(cpu_s=second / 100)]) for second in range(13)]
+    assert verdicts(*looks)[10] == "llama-server"
+    busy = [(float(second), 0, [ENGINE._replace(cpu_s=second / 20)]) for second in range(13)]
+    assert verdicts(*busy) == [None] * 13
+
+
 @given(st.lists(st.tuples(st.floats(0.1, 9.9), st.integers(0, 3)), min_size=1, max_size=30))
 def test_whoever_gets_on_does_not_hang(steps: list[tuple[float, int]]) -> None:
     """As long as a piece, a byte or a moment of processor time comes in time, nobody hangs."""

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hgx.cli.render.console import plain, stderr, stdout
+from hgx.cli.render.loading import Bars
 from hgx.cli.render.plan import print_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from hgx.core.plan import Plan
-    from hgx.engine.base import Progress
     from hgx.serve.once import Answer
+    from hgx.serve.run import Loading
+    from hgx.serve.team import Sent
 
 _HELLO = '"messages": [{"role": "user", "content": "Hello"}]'
 _ONCE = '"prompt": "Once upon a time", "max_tokens": 64'
@@ -45,16 +47,22 @@ class Screen:
             print_plan(plan, self._err)
 
     @contextmanager
-    def loading(self, name: str) -> Generator[Progress]:
-        """Show a spinner and the seconds; one plain line where there is no terminal."""
+    def loading(self, name: str) -> Generator[Loading]:
+        """Show the seconds, and a bar for each worker; one plain line without a terminal.
+
+        As JSON there is a line per second while weights go to workers.
+        """
+        if self._as_json:
+            yield _Lines(self._print_json)
+            return
         text = f"Loading {plain(name)}"
         if self._quiet or not self._err.is_terminal:
             if not self._quiet:
                 self._err.print(text)
-            yield lambda _: None
+            yield _no_show
             return
-        with self._err.status(text) as status:
-            yield lambda seconds: status.update(f"{text}, {seconds:.0f} s")
+        with Bars(self._err, text) as bars:
+            yield bars
 
     def ready(self, url: str, model_id: str, *, chat: bool) -> None:
         """Print the base URL on stdout, and around it how to use it."""
@@ -101,6 +109,25 @@ class Screen:
     def _write(self, text: str) -> None:
         self._out.file.write(text)
         self._out.file.flush()
+
+
+def _no_show(seconds: float, sent: tuple[Sent, ...]) -> None:
+    """Show nothing: there is no terminal."""
+    del seconds, sent
+
+
+class _Lines:
+    """Says as JSON how far the weights of workers have got, once a second."""
+
+    def __init__(self, say: Callable[[object], None]) -> None:
+        self._say = say
+        self._next_s = 0.0
+
+    def __call__(self, seconds: float, sent: tuple[Sent, ...]) -> None:
+        if sent and seconds >= self._next_s:
+            self._next_s = seconds + 1
+            workers = [one._asdict() for one in sent]
+            self._say({"event": "loading", "seconds": round(seconds, 1), "workers": workers})
 
 
 def figures(answer: Answer, plan: Plan, max_tokens: int) -> str:

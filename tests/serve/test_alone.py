@@ -11,8 +11,9 @@ from hgx.core.options import PlanOptions
 from hgx.engine.base import EngineDevice
 from hgx.errors import RegistryError
 from hgx.flows.inputs import Model
-from hgx.serve import prepare as module
-from hgx.serve.prepare import prepare
+from hgx.serve import alone as module
+from hgx.serve.alone import alone
+from hgx.store.home import Home
 from tests.engine.plans import plan_of, registry_of, workload_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def planned_for(monkeypatch: pytest.MonkeyPatch) -> list[Registry]:
     """The registries that the planner was given; the engine has a CPU alone."""
     given: list[Registry] = []
 
-    def plan_model(model: Path, registry: Registry, options: PlanOptions, node: str) -> object:
+    def plan_model(
+        model: Path, registry: Registry, options: PlanOptions, node: str, *, ledger: object
+    ) -> object:
+        assert ledger is None
         assert (model, options.ctx, node) == (Path("m.gguf"), 99, "n")
         given.append(registry)
         return workload_of(chat_template=True), plan_of(("cpu:0", 2))
@@ -36,17 +40,24 @@ def planned_for(monkeypatch: pytest.MonkeyPatch) -> list[Registry]:
     return given
 
 
-def test_the_plan_is_for_what_the_engine_can_use(planned_for: list[Registry]) -> None:
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """The home of the node ``n``."""
+    (tmp_path / "node.json").write_text('{"id": "n"}')
+    return Home(tmp_path)
+
+
+def test_the_plan_is_for_what_the_engine_can_use(planned_for: list[Registry], home: Home) -> None:
     """A card the engine was not built for never reaches the planner, and the user is told."""
     model = Model(Path("m.gguf"), "m")
-    prepared = prepare(model, registry_of("cpu:0", "cuda:0"), "n", PlanOptions(ctx=99), threads=2)
+    launch = alone(model, registry_of("cpu:0", "cuda:0"), home, PlanOptions(ctx=99), threads=2)
     assert [device.id for device in planned_for[0].devices] == ["n/cpu:0"]
-    assert len(prepared.left_out) == 1
-    assert (prepared.spec.alias, prepared.spec.ctx, prepared.spec.threads) == ("m", 99, 2)
+    assert len(launch.notes) == 1
+    assert (launch.alias, launch.options.ctx, launch.team) == ("m", 99, None)
 
 
-def test_nothing_the_engine_can_use(planned_for: list[Registry]) -> None:
+def test_nothing_the_engine_can_use(planned_for: list[Registry], home: Home) -> None:
     """A registry without any usable device of this machine is an error with its remedy."""
     with pytest.raises(RegistryError, match=r"\(n\).*hgx discover"):
-        prepare(Model(Path("m.gguf"), "m"), registry_of("cuda:0"), "n", PlanOptions())
+        alone(Model(Path("m.gguf"), "m"), registry_of("cuda:0"), home, PlanOptions())
     assert planned_for == []

@@ -1,0 +1,94 @@
+"""Starts llama.cpp's rpc server for a lease, on the devices that hgx calls by other names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psutil
+
+from hgx.engine.binaries import find_toolkit
+from hgx.engine.devices import match_devices
+from hgx.engine.listing import list_devices
+from hgx.engine.rpc_server import RpcOptions, RpcServer
+from hgx.engine.selftest import self_test
+from hgx.errors import EngineError
+from hgx.net.lease_lines import LentDevice
+from hgx.node.held import Lent, RefusedWish
+from hgx.store.atomic import storage_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from hgx.core.registry import Device
+    from hgx.engine.binaries import Toolkit
+    from hgx.net.lease_lines import LeaseWish
+    from hgx.store.home import Home
+
+
+class EngineLender:
+    """What ``LeaseService`` lends with.
+
+    Args:
+        home: Where logs, cached weights and results of self-tests are kept.
+        devices: Returns this node's devices as they are known now.
+        engine_dir: Folder of llama.cpp's programs that the user named, or null.
+    """
+
+    def __init__(
+        self, home: Home, devices: Callable[[], Sequence[Device]], engine_dir: Path | None = None
+    ) -> None:
+        self._home = home
+        self._devices = devices
+        self._engine_dir = engine_dir
+
+    def __call__(self, wish: LeaseWish) -> Lent:
+        """Start an rpc server.
+
+        Raises:
+            RefusedWish: llama.cpp does not have such a device here.
+            HgxError: llama.cpp is not there, or does not work on it.
+        """
+        toolkit = find_toolkit(self._engine_dir)
+        names = self._names(toolkit, wish.devices)
+        for name in names:
+            self_test(toolkit, self._home, name)
+        options = RpcOptions(
+            devices=names,
+            threads=wish.threads or psutil.cpu_count(logical=False),
+            memory_bytes=wish.memory_bytes,
+            cache=self._home.path / "weights" if wish.cache else None,
+        )
+        server = RpcServer(toolkit, self._log(names), options)
+        protocol = server.start()
+        offered = tuple(device.name for device in server.devices)
+        if offered != names:
+            server.stop()
+            raise EngineError(f"the rpc server offers {offered} and should offer {names}")
+        lent = tuple(
+            LentDevice(
+                device=device, engine=found.name, memory_total_bytes=found.memory_total_bytes
+            )
+            for device, found in zip(wish.devices, server.devices, strict=True)
+        )
+        return Lent(server, protocol, toolkit.build, lent)
+
+    def _log(self, names: Sequence[str]) -> Path:
+        """Make a place for what the rpc server prints, in that of the last one on these devices."""
+        log = self._home.logs / f"rpc-{'-'.join(names)}.log"
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_bytes(b"")
+        except OSError as error:
+            raise storage_error("write", log, error) from error
+        return log
+
+    def _names(self, toolkit: Toolkit, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return llama.cpp's names of devices, by what they are and not by their order."""
+        matched = match_devices(self._devices(), list_devices(toolkit))
+        names = {device.partition("/")[2]: found.name for device, found in matched.items()}
+        missing = [device for device in wanted if device not in names]
+        if missing:
+            msg = f"has no {' and no '.join(missing)} that its llama.cpp can use"
+            raise RefusedWish(msg, "devices")
+        return tuple(names[device] for device in wanted)
