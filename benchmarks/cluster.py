@@ -251,7 +251,7 @@ class _Bench:
 
     def _hgx(self, network: Lab, homes: Sequence[Home], registry: Path) -> float:
         command = [sys.executable, "-m", "hgx", "--quiet", "serve", f"{self._model}", "--json"]
-        command += ["--devices", f"{registry}", "--port", "0", "--ctx", f"{CTX}", "--threads", "1"]
+        command += ["--devices", f"{registry}", "--port", "0", "--ctx", f"{CTX}"]
         env = self._env | {"HGX_HOME": f"{homes[0].path}"}
         (line,) = self._child(network.machines[0], [{"name": "hgx", "command": command}], env)
         if "failed" in line:

@@ -6,6 +6,7 @@ they and all that runs in them are gone at the end.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -50,6 +51,7 @@ class Machine:
         self.name = name
         self.cores = cores
         self.address = f"10.98.0.{number}"
+        self._number = number
         self._group = _group(name)
 
     def start(self, *command: str, **options: object) -> subprocess.Popen[str]:
@@ -59,7 +61,15 @@ class Machine:
             join = f'echo $$ > "{self._group}/cgroup.procs"; exec "$@"'
             inside = ["sh", "-c", join, "sh", *inside]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(inside, **(pipes | options))  # pyright: ignore[reportCallIssue, reportArgumentType, reportUnknownVariableType]
+        own = {"preexec_fn": self._on_its_cores}
+        return subprocess.Popen(inside, **(pipes | own | options))  # pyright: ignore[reportCallIssue, reportArgumentType, reportUnknownVariableType]
+
+    def _on_its_cores(self) -> None:
+        """Let the program see no more processors than the share has, as it would at home."""
+        there = sorted(os.sched_getaffinity(0))
+        count = max(1, math.ceil(self.cores))
+        first = self._number % len(there)
+        os.sched_setaffinity(0, (there[first:] + there[:first])[:count])
 
     def run(self, *command: str, **options: object) -> str:
         """Run a program inside; return what it printed.

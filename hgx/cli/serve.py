@@ -21,6 +21,7 @@ from hgx.cli.options import (
 if TYPE_CHECKING:
     from hgx.cli.options import Settings
     from hgx.flows.node import NodeWish
+    from hgx.node.lender import Limits
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -58,13 +59,24 @@ PortOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="CPU threads. Default: one per physical core."),
+    typer.Option(
+        "--threads", min=1, help="CPU threads, of a node at most. Default: one per physical core."
+    ),
 ]
 
 
 NameOption = Annotated[
     str | None,
     typer.Option("--name", help="A node's name in the network. Default: the host's name."),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Main memory that a node lends at most, such as 8GiB (Linux). Default: no limit.",
+        show_default=False,
+    ),
 ]
 TelemetryOption = Annotated[
     bool,
@@ -83,6 +95,7 @@ def serve(
     port: PortOption = None,
     name: NameOption = None,
     telemetry: TelemetryOption = True,
+    memory: MemoryOption = None,
     ctx: ContextOption = 4096,
     parallel: ParallelOption = 1,
     kv_type: KvTypeOption = "f16",
@@ -113,9 +126,11 @@ def serve(
     wanted = settings(context, home, quiet=quiet)
     if model is None:
         _check_node_usage(prompt, name)
-        node = _node_wish(name, host, port, telemetry=telemetry)._replace(engine_dir=engine_dir)
+        node = _node_wish(name, host, port, telemetry=telemetry)._replace(
+            engine_dir=engine_dir, limits=_limits(threads, memory)
+        )
         raise typer.Exit(_serve_node(node, wanted, as_json=as_json))
-    _check_model_usage(host, name)
+    _check_model_usage(host, name, memory)
     # Imported here, so that `hgx --help` is quick: it imports this module for its first line.
     from hgx.cli.render.serve import Screen
     from hgx.serve.run import Wish, run
@@ -147,6 +162,16 @@ def _node_wish(
     return wish if port is None else wish._replace(port=port)
 
 
+def _limits(threads: int | None, memory: str | None) -> Limits:
+    from hgx.node.lender import Limits
+    from hgx.units import parse_bytes
+
+    try:
+        return Limits(threads, None if memory is None else parse_bytes(memory))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--memory") from error
+
+
 def _serve_node(wish: NodeWish, wanted: Settings, *, as_json: bool) -> int:
     from hgx.cli.render.node import NodeScreen
     from hgx.flows.node import run_node
@@ -168,10 +193,13 @@ def _check_node_usage(prompt: str | None, name: str | None) -> None:
         raise typer.BadParameter(msg, param_hint="--name")
 
 
-def _check_model_usage(host: str | None, name: str | None) -> None:
+def _check_model_usage(host: str | None, name: str | None, memory: str | None) -> None:
     if host is not None and host not in _LOOPBACK:
         msg = f"with a model hgx listens on {' or '.join(_LOOPBACK)} only, not on {host!a}"
         raise typer.BadParameter(msg, param_hint="--host")
     if name is not None:
         msg = "only a node has a name in the network: leave out the model, or the name"
         raise typer.BadParameter(msg, param_hint="--name")
+    if memory is not None:
+        msg = "it is for a node: leave out the model, or use --ctx to make the model smaller"
+        raise typer.BadParameter(msg, param_hint="--memory")

@@ -13,7 +13,7 @@ from hgx.net.peer import MOST_DEVICES
 from hgx.net.stranger import DEVICE_FIELDS, NODE_FIELDS, known_engine, known_evidence
 from hgx.node.agent import serve_node
 from hgx.node.lease import LeaseService
-from hgx.node.lender import EngineLender
+from hgx.node.lender import NO_LIMITS, EngineLender, Limits
 from hgx.node.listening import listen
 from hgx.node.readings import Telemetry
 from hgx.sensors.memory import read_memory
@@ -44,6 +44,7 @@ class NodeWish(NamedTuple):
         telemetry: Whether to keep readings of the devices up to date.
         engine_dir: Folder of llama.cpp's programs, with which devices are lent; they are looked
             for where null.
+        limits: What is lent at most.
     """
 
     name: str | None = None
@@ -51,6 +52,7 @@ class NodeWish(NamedTuple):
     port: int = DEFAULT_PORT
     telemetry: bool = True
     engine_dir: Path | None = None
+    limits: Limits = NO_LIMITS
 
 
 class NodeReporter(Protocol):
@@ -83,7 +85,7 @@ def run_node(wish: NodeWish, home: Home, reporter: NodeReporter) -> int:
         identity = own_identity(home)
         found = discover(home)
         missing = (item.message for item in found.missing)
-        lender = EngineLender(home, partial(_own_devices, home), wish.engine_dir)
+        lender = EngineLender(home, partial(_own_devices, home), wish.engine_dir, wish.limits)
         with (
             Telemetry(home.node_id(), enabled=wish.telemetry) as telemetry,
             LeaseService(identity, home, lender) as leases,

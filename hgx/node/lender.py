@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import psutil
-
+from hgx.engine.arguments import default_threads
 from hgx.engine.binaries import find_toolkit
 from hgx.engine.devices import match_devices
 from hgx.engine.listing import list_devices
@@ -26,6 +25,21 @@ if TYPE_CHECKING:
     from hgx.store.home import Home
 
 
+class Limits(NamedTuple):
+    """What this node lends at most, whatever a coordinator wishes.
+
+    Attributes:
+        threads: Of the processor; one per physical core where null.
+        memory_bytes: Main memory of an rpc server, in bytes (Linux); no limit where null.
+    """
+
+    threads: int | None = None
+    memory_bytes: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
 class EngineLender:
     """What ``LeaseService`` lends with.
 
@@ -33,14 +47,20 @@ class EngineLender:
         home: Where logs, cached weights and results of self-tests are kept.
         devices: Returns this node's devices as they are known now.
         engine_dir: Folder of llama.cpp's programs that the user named, or null.
+        limits: What is lent at most.
     """
 
     def __init__(
-        self, home: Home, devices: Callable[[], Sequence[Device]], engine_dir: Path | None = None
+        self,
+        home: Home,
+        devices: Callable[[], Sequence[Device]],
+        engine_dir: Path | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._home = home
         self._devices = devices
         self._engine_dir = engine_dir
+        self._limits = limits
 
     def __call__(self, wish: LeaseWish) -> Lent:
         """Start an rpc server.
@@ -55,8 +75,8 @@ class EngineLender:
             self_test(toolkit, self._home, name)
         options = RpcOptions(
             devices=names,
-            threads=wish.threads or psutil.cpu_count(logical=False),
-            memory_bytes=wish.memory_bytes,
+            threads=_least(wish.threads, self._limits.threads) or default_threads(),
+            memory_bytes=_least(wish.memory_bytes, self._limits.memory_bytes),
             cache=self._home.path / "weights" if wish.cache else None,
         )
         server = RpcServer(toolkit, self._log(names), options)
@@ -92,3 +112,7 @@ class EngineLender:
             msg = f"has no {' and no '.join(missing)} that its llama.cpp can use"
             raise RefusedWish(msg, "devices")
         return tuple(names[device] for device in wanted)
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)

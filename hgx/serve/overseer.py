@@ -43,15 +43,21 @@ class Overseer:
         engine: It runs; it is stopped when it cannot go on.
         team: Who works with it; null where nobody does.
         pieces: How many pieces of answers have come; null while none is wanted.
+        patience_s: For how long a processor may show no progress.
     """
 
     def __init__(
-        self, engine: Running, team: Team | None, pieces: Callable[[], int | None]
+        self,
+        engine: Running,
+        team: Team | None,
+        pieces: Callable[[], int | None],
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._engine = engine
         self._colleagues: tuple[Colleague, ...] = team.colleagues if team else ()
         self._own = team.own if team else ()
         self._pieces = pieces
+        self._patience_s = patience_s
         self._over = Event()
         self._trouble: str | None = None
         self._thread = Thread(target=self._watch, daemon=True)
@@ -93,7 +99,7 @@ class Overseer:
         return None
 
     def _sights(self) -> Iterator[Sight]:
-        yield _seen("llama.cpp", self._engine.pid)
+        yield self._seen("llama.cpp", self._engine.pid)
         for colleague in self._colleagues:
             beat, traffic = colleague.lease.beat, colleague.lease.traffic
             yield Sight(
@@ -102,10 +108,24 @@ class Overseer:
                 traffic.moved_bytes,
                 traffic.to_tls.at_s,
                 bool(beat and beat.stopped),
-                GPU_PATIENCE_S if colleague.on_cards else PATIENCE_S,
+                GPU_PATIENCE_S if colleague.on_cards else self._patience_s,
             )
         for server in self._own:
-            yield _seen("this machine's rpc server", server.pid)
+            yield self._seen("this machine's rpc server", server.pid)
+
+    def _seen(self, name: str, pid: int | None) -> Sight:
+        """Look at a process of this machine; one that is gone has used no time."""
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            with process.oneshot():
+                times, status = process.cpu_times(), process.status()
+            return Sight(
+                name,
+                times.user + times.system,
+                stopped=status == psutil.STATUS_STOPPED,
+                patience_s=self._patience_s,
+            )
+        return Sight(name, 0.0)
 
 
 def _hanging(dog: Watchdog, pieces: int | None, sights: tuple[Sight, ...]) -> str | None:
@@ -118,13 +138,3 @@ def _hanging(dog: Watchdog, pieces: int | None, sights: tuple[Sight, ...]) -> st
         f"{culprit.name} {how}: an answer is wanted, and nothing has moved for {still_s:.0f} s; "
         "see whether that machine is awake, and start the model again"
     )
-
-
-def _seen(name: str, pid: int | None) -> Sight:
-    """Look at a process of this machine; one that is gone has used no time."""
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        with process.oneshot():
-            times, status = process.cpu_times(), process.status()
-        return Sight(name, times.user + times.system, stopped=status == psutil.STATUS_STOPPED)
-    return Sight(name, 0.0)
