@@ -14,7 +14,7 @@ from hgx.planner.work import measure_work
 from hgx.units import format_bytes, format_seconds, format_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hgx.core.registry import Registry
     from hgx.planner.calibrate import Correction
@@ -27,6 +27,10 @@ LISTED = 8
 
 NOTABLE = 0.01
 """Part of a stage's weights below which it does not matter how a type was measured."""
+
+
+_UNMEASURED: Mapping[str | None, str] = {"vendor": "vendor figures", "default": "assumed"}
+"""What to say of rates by their rank."""
 
 
 def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) -> Iterator[str]:
@@ -109,7 +113,7 @@ def _evidence(registry: Registry, stages: Sequence[PricedStage]) -> Iterator[str
             ranked.setdefault(lowest_rank(device), []).append(device.id)
     for rank, devices in ranked.items():
         if rank not in MEASURED:
-            said = "of unknown origin" if rank is None else f"{rank} figures"
+            said = _UNMEASURED.get(rank, "of unknown origin")
             yield f"not measured: the rates of {_named(devices)} are {said}"
     noise = [
         device.id

@@ -89,6 +89,17 @@ def test_blocks(
     ]
 
 
+def test_measured_with_the_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where plans rest on the engine's own rates, that is where they come from."""
+    rates = {"decode_s_per_byte": 1e-11, "prefill_s_per_flop": 1e-13}
+    engine = {"types": {"Q4_K": rates}, "decode_layer_s": 1e-5, "prefill_layer_s": 1e-5}
+    one = device()
+    measured = Device.model_validate({**one.model_dump(), "engine": engine})
+    (_, line) = lines_of(measured, capsys=capsys)
+    assert line.split()[-1] == "engine"
+    assert "vendor" in lines_of(one, capsys=capsys)[1]
+
+
 def test_no_devices(capsys: pytest.CaptureFixture[str]) -> None:
     """Without devices there are the headings."""
     (line,) = lines_of(capsys=capsys)

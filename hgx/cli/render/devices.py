@@ -134,7 +134,12 @@ def _cells(device: Device, unpaired: Collection[str]) -> tuple[Text, ...]:
 
 
 def _evidence(device: Device) -> str:
-    """Name where bandwidth and compute come from, once if it is the same place, and any noise."""
+    """Name where bandwidth and compute come from, once if it is the same place, and any noise.
+
+    Where the engine was measured on it plans rest on that, and only there.
+    """
+    if device.engine and device.engine.types:
+        return _EVIDENCE["engine"]
     words = list(dict.fromkeys(_EVIDENCE[rank_of(device, field)] for field in RATES))
     if any(noisy(device, field) for field in RATES):
         words.append("noisy")
