@@ -1,12 +1,13 @@
 """What the tunnel costs: tokens per second through it beside a plain connection, in one run.
 
-    python benchmarks/tunnel.py [--engine-dir DIR] [--rounds 7]
+    python benchmarks/tunnel.py [--engine-dir DIR] [--pairs 60]
 
-One rpc server on loopback has all layers of Gemma 3 270M and one thread. llama-server uses it over
-plain TCP and through a lease, in turn; at the other end of the lease is a node of its own, so that
-four processes take part, as with two machines. Once tokens are sampled where the output head is, as
-hgx has it; once all logits cross, 1 MB per token. Then an echo server in the place of the rpc
-server: messages of 4 KB to and fro, 1 MB for each 4 KB, and much in one direction.
+Two equal pairs of llama-server and rpc server on loopback, one of them with plain TCP between both
+and one with a lease: a node of its own lends the rpc server, and another process holds the lease.
+The rpc servers have all layers of Gemma 3 270M and one thread. The pairs answer in turn, so that
+both meet the same load: once tokens are sampled where the output head is, as hgx has it, once all
+logits cross, 1 MB per token. Then the same with an echo server: messages of 4 KB to and fro, 1 MB
+back for each 4 KB, and much in one direction.
 Target: at least 95 % of the plain connection's rate.
 """
 
@@ -25,6 +26,7 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,9 +60,8 @@ if TYPE_CHECKING:
 PROTOCOL = Protocol(7, 0, 0)
 LAYERS = 19
 """Of Gemma 3 270M, the output head counted."""
-REQUESTS = 4
-"""Per start of llama-server, after one that warms it up."""
-TOKENS = 64
+TOKENS = 24
+"""Per measurement: long enough for a rate, short enough that its pair meets the same load."""
 ROUND_TRIPS = 200
 
 HEAD = struct.Struct("<QQ")
@@ -89,33 +90,27 @@ class Served(NamedTuple):
 # The processes of a tunnel, started by this file itself.
 
 
-def be_node(home: str, *ports: str) -> None:
-    """Lend the servers at some ports as ``cpu:0``, ``cpu:1`` and so on, until stdin ends."""
-    servers = {f"cpu:{n}": Served(int(port), os.getpid()) for n, port in enumerate(ports)}
+def be_node(home: str, port: str) -> None:
+    """Lend what listens at a port, until stdin ends."""
     identity, stop = own_identity(Home(Path(home))), threading.Event()
 
     def lend(wish: LeaseWish) -> Lent:
-        device = wish.devices[0]
-        lent = LentDevice(device=device, engine="CPU", memory_total_bytes=0)
-        return Lent(servers[device], PROTOCOL, None, (lent,))
+        lent = LentDevice(device=wish.devices[0], engine="CPU", memory_total_bytes=0)
+        return Lent(Served(int(port), os.getpid()), PROTOCOL, None, (lent,))
 
     threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
-    with listen("127.0.0.1", 0) as listening, LeaseService(identity, Home(Path(home)), lend) as it:
+    with (
+        listen("127.0.0.1", 0) as listening,
+        LeaseService(identity, Home(Path(home)), lend) as leases,
+    ):
         print(listening.port, identity.fingerprint, flush=True)
-        serve_node(
-            identity,
-            "node",
-            lambda _: {"node": {}, "devices": []},
-            listening,
-            lend=it.serve,
-            stop=stop,
-        )
+        serve_node(identity, "node", lambda _: {}, listening, lend=leases.serve, stop=stop)
 
 
-def be_coordinator(home: str, port: str, fingerprint: str, device: str) -> None:
+def be_coordinator(home: str, port: str, fingerprint: str) -> None:
     """Hold a lease until stdin ends."""
     worker = Worker("node", Target("127.0.0.1", int(port)), fingerprint)
-    wish = LeaseWish(coordinator="here", protocol=PROTOCOL, devices=(device,))
+    wish = LeaseWish(coordinator="here", protocol=PROTOCOL, devices=("cpu:0",))
     with Lease(own_identity(Home(Path(home))), worker, wish) as lease:
         print(lease.endpoint.rpartition(":")[2], flush=True)
         sys.stdin.read()
@@ -154,25 +149,27 @@ def process(*arguments: str) -> Generator[list[str]]:
 
 
 @contextmanager
-def tunnels(folder: Path, *ports: int) -> Generator[list[int]]:
-    """Open a tunnel to each port; gives the near ends."""
+def tunnel(folder: Path, port: int) -> Generator[int]:
+    """Open a tunnel to a port, between two nodes that are paired; gives the near end."""
     near, far = folder / "near", folder / "far"
-    fingerprint = own_identity(Home(near)).fingerprint
-    certificate = ssl.DER_cert_to_PEM_cert(own_certificate(own_identity(Home(near))))
-    add_trusted(Home(far), TrustedPeer(fingerprint=fingerprint, certificate=certificate))
+    identity = own_identity(Home(near))
+    certificate = ssl.DER_cert_to_PEM_cert(own_certificate(identity))
+    add_trusted(Home(far), TrustedPeer(fingerprint=identity.fingerprint, certificate=certificate))
     with (
-        process("node", str(far), *map(str, ports)) as (port, theirs),
-        process("coordinator", str(near), port, theirs, "cpu:0") as (first,),
-        process("coordinator", str(near), port, theirs, "cpu:1") as (second,),
+        process("node", str(far), str(port)) as (agent, theirs),
+        process("coordinator", str(near), agent, theirs) as (end,),
     ):
-        yield [int(first), int(second)]
+        yield int(end)
 
 
 # What is measured: each function does it once and returns one number.
 
 
-def decode_rate(model: Path, toolkit: Toolkit, logs: Path, port: int, *, sampling: bool) -> float:
-    """Start llama-server with all layers on an rpc server; return its median tokens per second."""
+@contextmanager
+def decoding(
+    model: Path, toolkit: Toolkit, logs: Path, port: int, *, sampling: bool
+) -> Generator[Callable[[], float]]:
+    """Run llama-server with all layers on an rpc server; gives what returns tokens per second."""
     spec = ServerSpec(
         model=str(model),
         alias="demo",
@@ -183,17 +180,20 @@ def decode_rate(model: Path, toolkit: Toolkit, logs: Path, port: int, *, samplin
         rpc=(f"127.0.0.1:{port}",),
         backend_sampling=sampling,
     )
+    logs.mkdir()
     engine = LlamaCppEngine(toolkit.server, spec, logs)
+    question = {"prompt": "Once", "n_predict": TOKENS, "ignore_eos": True, "temperature": 0}
     try:
         endpoint = engine.start()
-        ask = {"prompt": "Once upon a time", "n_predict": TOKENS, "ignore_eos": True}
         headers = {"Authorization": f"Bearer {endpoint.api_key}"}
         with httpx2.Client(trust_env=False, timeout=120, headers=headers) as client:
-            answers = [
-                client.post(f"{endpoint.url}/completion", json=ask | {"temperature": 0}).json()
-                for _ in range(1 + REQUESTS)
-            ]
-        return statistics.median(one["timings"]["predicted_per_second"] for one in answers[1:])
+
+            def rate() -> float:
+                answer = client.post(f"{endpoint.url}/completion", json=question).json()
+                return answer["timings"]["predicted_per_second"]
+
+            rate()
+            yield rate
     except httpx2.HTTPError as error:
         raise SystemExit(f"{error}: {engine.obituary()}") from error
     finally:
@@ -247,59 +247,72 @@ def take(connection: socket.socket, count: int, buffer: memoryview) -> bool:
 
 
 def compare(
-    what: str, unit: str, measure: Callable[[int], float], ways: tuple[int, int], rounds: int
+    what: str, unit: str, plain: Callable[[], float], tunnel: Callable[[], float], count: int
 ) -> None:
-    """Measure over plain TCP and through the tunnel in turn, and print medians and their ratio."""
-    plain, tunnel = ways
+    """Measure over plain TCP and through the tunnel in turn; print medians and that of ratios."""
     pairs: list[tuple[float, float]] = []
-    for number in range(rounds):
+    for number in range(count):
         if number % 2:
-            second = measure(tunnel)
-            pairs.append((measure(plain), second))
+            second = tunnel()
+            pairs.append((plain(), second))
         else:
-            pairs.append((measure(plain), measure(tunnel)))
+            pairs.append((plain(), tunnel()))
     one, other = (statistics.median(values) for values in zip(*pairs, strict=True))
     ratio = statistics.median(second / first for first, second in pairs)
     print(
-        f"{what:38} {one:8.2f} {other:8.2f} {unit:8} {ratio:6.3f}   (medians of {rounds} pairs)",
+        f"{what:38} {one:8.2f} {other:8.2f} {unit:8} {ratio:6.3f}   (median of {count} pairs)",
         flush=True,
     )
+
+
+def compare_decoding(toolkit: Toolkit, model: Path, folder: Path, pairs: int) -> None:
+    """Compare two llama-servers with an rpc server each, one of them behind a tunnel."""
+    options = RpcOptions(devices=("CPU",), threads=1)
+    with (
+        RpcServer(toolkit, folder / "plain.log", options) as plain,
+        RpcServer(toolkit, folder / "tunnel.log", options) as far,
+        tunnel(folder, far.port) as near,
+    ):
+        for what, sampling in (("sampled by the worker", True), ("logits cross", False)):
+            with (
+                decoding(
+                    model, toolkit, folder / f"plain {what}", plain.port, sampling=sampling
+                ) as one,
+                decoding(
+                    model, toolkit, folder / f"tunnel {what}", near, sampling=sampling
+                ) as other,
+            ):
+                compare(f"decode, {what}", "tokens/s", one, other, pairs)
+
+
+def compare_echo(folder: Path, pairs: int) -> None:
+    """Compare what an echo server answers with and without a tunnel."""
+    ways: tuple[tuple[str, str, Callable[[int], float]], ...] = (
+        ("4 KB to and fro", "ms", lambda port: round_trip_s(port, SMALL) * 1e3),
+        ("4 KB there, 1 MB back", "ms", lambda port: round_trip_s(port, MIB) * 1e3),
+        ("256 MiB in one direction", "Gbit/s", lambda port: bulk_rate(port) * 8e-9),
+    )
+    with process("echo") as (echo,), tunnel(folder, int(echo)) as near:
+        for what, unit, measure in ways:
+            compare(what, unit, partial(measure, int(echo)), partial(measure, near), pairs)
 
 
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser()
     options.add_argument("--engine-dir", type=Path)
-    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--pairs", type=int, default=60)
     given = options.parse_args()
     toolkit = find_toolkit(given.engine_dir)
     cores = f"{psutil.cpu_count(logical=False)} cores, {psutil.cpu_count()} threads"
     print(f"{platform.system()} {platform.machine()}, {processor()}, {cores}; llama.cpp ", end="")
-    print(f"{toolkit.version} build {toolkit.build}; Python {platform.python_version()}")
-    load = psutil.getloadavg()[0]
-    print(f"load of the last minute before the start: {load:.1f}")
+    print(f"{toolkit.version}; Python {platform.python_version()}")
+    print(f"load of the minute before the start: {psutil.getloadavg()[0]:.1f}")
     print(f"{'':38} {'plain':>8} {'tunnel':>8} {'':8} {'ratio':>6}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = demo_model_path(folder)
-        rpc = RpcServer(toolkit, folder / "rpc.log", RpcOptions(devices=("CPU",), threads=1))
-        with rpc, process("echo") as (echo,), tunnels(folder, rpc.port, int(echo)) as near:
-            decoding, echoing = (rpc.port, near[0]), (int(echo), near[1])
-            for what, sampling in (("sampled by the worker", True), ("logits cross", False)):
-                compare(
-                    f"decode, {what}",
-                    "tokens/s",
-                    lambda port, s=sampling: decode_rate(model, toolkit, folder, port, sampling=s),
-                    decoding,
-                    given.rounds,
-                )
-            echoes: tuple[tuple[str, str, Callable[[int], float]], ...] = (
-                ("4 KB to and fro", "ms", lambda port: round_trip_s(port, SMALL) * 1e3),
-                ("4 KB there, 1 MB back", "ms", lambda port: round_trip_s(port, MIB) * 1e3),
-                ("256 MiB in one direction", "Gbit/s", lambda port: bulk_rate(port) * 8e-9),
-            )
-            for what, unit, measure in echoes:
-                compare(what, unit, measure, echoing, 3 * given.rounds)
+        compare_decoding(toolkit, demo_model_path(folder), folder, given.pairs)
+        compare_echo(folder, given.pairs)
 
 
 def processor() -> str:
@@ -313,10 +326,10 @@ def processor() -> str:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["node", home, *ports]:
-            be_node(home, *ports)
-        case ["coordinator", home, port, fingerprint, device]:
-            be_coordinator(home, port, fingerprint, device)
+        case ["node", home, port]:
+            be_node(home, port)
+        case ["coordinator", home, port, fingerprint]:
+            be_coordinator(home, port, fingerprint)
         case ["echo"]:
             be_echo()
         case _:
