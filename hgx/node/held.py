@@ -133,7 +133,6 @@ class HeldLease:
         self.since = datetime.now(UTC)
         self._stream = stream
         self._is_trusted = is_trusted
-        self._heard_s = time.monotonic()
         self._over = Event()
         self._turn = Lock()
         self._changing = Lock()
@@ -202,7 +201,6 @@ class HeldLease:
             while line := receive(self._stream, time.monotonic() + COORDINATOR_SILENCE_S):
                 if read(BEATS, line) is None:
                     break
-                self._heard_s = time.monotonic()
         self._over.set()
 
     def _hold(self, starting: Background[Lent]) -> None:
