@@ -1,6 +1,6 @@
 """How good the plan is: clusters of unequal machines, hgx's split beside all others, in one run.
 
-    python benchmarks/cluster.py [--engine-dir DIR] [--only N,...] [--step BLOCKS]
+    python benchmarks/cluster.py [--engine-dir DIR] [--only N,...] [--finer 3]
 
 Machines are network namespaces whose processors have a quota (``benchmarks/lab.py``); each of them
 is measured with ``hgx bench --engine`` as it would be at home. Gemma 3 270M then runs, one stream,
@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
-from cluster_child import PROMPT
+from cluster_child import PROMPT, TOKENS
 from lab import lab
 
 from hgx.core.options import PlanOptions
@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from hgx.engine.binaries import Toolkit
 
 CTX, RPC_PORT, AGENT_PORT = 512, 50052, 9474
+STEPS = {2: 3, 3: 6, 4: 9}
+"""Blocks per step of the splits that are tried, by the number of machines."""
+
 HERE = Path(__file__).parent
 PLENTY = 8192 * MIB
 
@@ -120,12 +123,12 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--engine-dir", type=Path)
     options.add_argument("--only")
-    options.add_argument("--step", type=int, default=3)
+    options.add_argument("--finer", type=int, default=1, help="divides the steps of the splits")
     options.add_argument("--folder", type=Path, help="keeps what was measured of machines")
     given = options.parse_args()
     toolkit = find_toolkit(given.engine_dir)
     with tempfile.TemporaryDirectory() as folder:
-        bench = _Bench(toolkit, given.folder or Path(folder), given.step)
+        bench = _Bench(toolkit, given.folder or Path(folder), given.finer)
         chosen = [int(n) for n in given.only.split(",")] if given.only else range(len(CLUSTERS))
         print_header(toolkit)
         outcomes: list[Outcome] = []
@@ -136,10 +139,10 @@ def main() -> None:
 
 
 class _Bench:
-    def __init__(self, toolkit: Toolkit, folder: Path, step: int) -> None:
+    def __init__(self, toolkit: Toolkit, folder: Path, finer: int) -> None:
         self._toolkit = toolkit
         self._folder = folder
-        self._step = step
+        self._finer = finer
         self._model = demo_model_path(folder)
         self._workload: Workload = read_workload(self._model)
         self._rates: dict[float, dict[str, Any]] = {}
@@ -159,7 +162,9 @@ class _Bench:
             file.write_text(registry.model_dump_json(by_alias=True, exclude_none=True))
             splits = list(self._splits(cluster, registry))
             prompt = len(PROMPT) // 4
-            asked = PlanOptions(ctx=CTX, prompt_tokens=prompt, output_tokens=32, coordinator="m1")
+            asked = PlanOptions(
+                ctx=CTX, prompt_tokens=prompt, output_tokens=TOKENS, coordinator="m1"
+            )
             plan = solve(registry, self._workload, asked)
             hgx = self._hgx(network, homes, file)
             found = self._measured(network, cluster, splits)
@@ -240,7 +245,7 @@ class _Bench:
     def _splits(self, cluster: Cluster, registry: Registry) -> Iterator[Split]:
         """Give all splits in steps that fit."""
         blocks, count = self._workload.n_block, len(cluster.cores)
-        step = self._step if count > 2 else max(1, self._step - 1)
+        step = max(1, STEPS[count] // self._finer)
         workers = tuple(range(1, count))
         seen: set[Split] = set()
         for order in dict.fromkeys((workers, workers[::-1])):

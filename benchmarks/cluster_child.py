@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 PROMPT = "Once upon a time there was a small boat that wanted to see the sea. "
-TOKENS, REQUESTS = 32, 3
+TOKENS, REQUESTS = 24, 2
 _LOADED_S, _ANSWER_S = 90.0, 120.0
 _URL = re.compile(r"(?:listening on |\"url\": \")(http://127\.0\.0\.1:\d+)")
 

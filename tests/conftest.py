@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,17 @@ settings.register_profile(
 settings.load_profile("hgx")
 
 _PROGRAMS = pytest.StashKey["Toolkit | NotBuiltError"]()
+
+
+def pytest_configure() -> None:
+    """Let signals do what they do, also for tests that a shell runs in the background.
+
+    Such a shell has interrupts ignored, and ``nohup`` the end of a session; both is inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)  # before what -m leaves out is decided

@@ -295,9 +295,10 @@ def test_it_ends_with_hgx(end: signal.Signals, log: Path) -> None:
             keeper_pid = psutil.Process(pid).ppid()
             port, child = (int(word) for word in printed(log))
             assert psutil.Process(keeper_pid).ppid() == hgx.pid
-        finally:
             hgx.send_signal(end)
             hgx.wait(60)
+        finally:
+            hgx.kill()
         assert soon(lambda: all(map(ended, (pid, child, keeper_pid))))
     with socket.create_server(("127.0.0.1", port)):
         pass
