@@ -71,6 +71,7 @@ def toolkit(say: Callable[[str], object] = print) -> Toolkit:
 
 def _install(place: Path, say: Callable[[str], object]) -> Path:
     """Build and install; return the folder of the programs."""
+    _install_tools(say)
     _require_tools()
     environment = place / "venv"
     shutil.rmtree(environment, ignore_errors=True)  # what an interrupted build left
@@ -87,6 +88,18 @@ def _install(place: Path, say: Callable[[str], object]) -> Path:
         if any(folder.glob("ggml-rpc-server*")):
             return folder
     raise NotBuiltError(f"{_PACKAGE} {VERSION} came without its rpc server")
+
+
+def _install_tools(say: Callable[[str], object]) -> None:
+    """Install a compiler on a bare Debian, where that needs nobody's password."""
+    apt = shutil.which("apt-get")
+    if sys.platform != "linux" or apt is None or os.geteuid() != 0:
+        return
+    if all(map(shutil.which, ("c++", "make"))):
+        return
+    say("installing g++ and make, which llama.cpp is built with")
+    for task in (("update",), ("install", "-y", "--no-install-recommends", "g++", "make")):
+        subprocess.run([apt, "-qq", *task], stdout=subprocess.DEVNULL, check=False)
 
 
 def _require_tools() -> None:
