@@ -71,6 +71,21 @@ EngineDirOption = Annotated[
 ]
 
 
+def check_name(name: str | None) -> None:
+    """Refuse a name that no node can have in the network, with one that it can.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    from hgx.net.advert import is_name
+    from hgx.store.home import id_from_host_name
+
+    if name is not None and not is_name(name):
+        instead = id_from_host_name(name)
+        msg = f"a name has 1 to 63 letters, digits, hyphens and underscores, such as {instead}"
+        raise typer.BadParameter(msg, param_hint="--name")
+
+
 def settings(context: typer.Context, home: Path | None = None, *, quiet: bool = False) -> Settings:
     """Join what stood before the subcommand with what stood behind it; the latter wins."""
     outer = context.obj if isinstance(context.obj, Settings) else Settings()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgx.cli.options import HomeOption, JsonOption, QuietOption, settings
+from hgx.cli.options import HomeOption, JsonOption, QuietOption, check_name, settings
 
 if TYPE_CHECKING:
     from hgx.net.pairing_code import PairingCode
@@ -78,7 +78,7 @@ def pair(
 
     typed = _code(code)
     _check_usage(typed, peer, host, port)
-    _check_name(name)
+    check_name(name)
     wanted = settings(context, home, quiet=quiet)
     where = Home(wanted.home)
     screen = PairScreen(as_json=as_json, quiet=wanted.quiet)
@@ -107,13 +107,3 @@ def _check_usage(
     if code is not None and (host is not None or port is not None):
         msg = "this is for showing a code: leave it out, or the code"
         raise typer.BadParameter(msg, param_hint="--port" if host is None else "--host")
-
-
-def _check_name(name: str | None) -> None:
-    from hgx.net.advert import is_name
-    from hgx.store.home import id_from_host_name
-
-    if name is not None and not is_name(name):
-        instead = id_from_host_name(name)
-        msg = f"a name has 1 to 63 letters, digits, hyphens and underscores, such as {instead}"
-        raise typer.BadParameter(msg, param_hint="--name")

@@ -15,6 +15,7 @@ from hgx.cli.options import (
     KvTypeOption,
     ParallelOption,
     QuietOption,
+    check_name,
     settings,
 )
 
@@ -181,16 +182,10 @@ def _serve_node(wish: NodeWish, wanted: Settings, *, as_json: bool) -> int:
 
 
 def _check_node_usage(prompt: str | None, name: str | None) -> None:
-    from hgx.net.advert import is_name
-    from hgx.store.home import id_from_host_name
-
     if prompt is not None:
         msg = "name a model that is to answer, such as demo"
         raise typer.BadParameter(msg, param_hint="--prompt")
-    if name is not None and not is_name(name):
-        instead = id_from_host_name(name)
-        msg = f"a name has 1 to 63 letters, digits, hyphens and underscores, such as {instead}"
-        raise typer.BadParameter(msg, param_hint="--name")
+    check_name(name)
 
 
 def _check_model_usage(host: str | None, name: str | None, memory: str | None) -> None:

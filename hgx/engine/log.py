@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hgx.errors import StorageError
+from hgx.store.atomic import storage_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,25 @@ def new_log(folder: Path) -> Path:
     except OSError as error:
         msg = f"cannot write the engine's log in {folder}: {error.strerror}; free it or use --home"
         raise StorageError(msg) from error
+    return path
+
+
+def rpc_log(folder: Path, name: str) -> Path:
+    """Make a place for the log of an rpc server, in that of the last one of this name.
+
+    Args:
+        folder: Where logs are kept; it is made if it is not there.
+        name: What is told apart by it.
+
+    Raises:
+        StorageError: The folder cannot be written to.
+    """
+    path = folder / f"rpc-{name}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    except OSError as error:
+        raise storage_error("write", path, error) from error
     return path
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Self
 
 from zeroconf import (
     DNSOutgoing,  # pyright: ignore[reportPrivateImportUsage] - no other way to one record's goodbye
-    Error,
     IPVersion,
     NonUniqueNameException,
 )
@@ -16,7 +15,14 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo
 from hgx.errors import Unavailable
 from hgx.net.advert import SERVICE, Advert, make_txt
 from hgx.net.interfaces import own_addresses
-from hgx.net.mdns import ASK_ALL, GUARD_S, cancel_all, forget_if_full, open_multicast
+from hgx.net.mdns import (
+    ASK_ALL,
+    GUARD_S,
+    cancel_all,
+    closed_on_failure,
+    forget_if_full,
+    open_multicast,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,15 +59,8 @@ class Announcer:
 
     async def __aenter__(self) -> Self:
         self._zeroconf = open_multicast(self._host)
-        try:
+        async with closed_on_failure(self._zeroconf):
             self._info = await self._register()
-        except (Error, OSError) as error:
-            await self._zeroconf.async_close()
-            msg = f"multicast cannot be used here ({str(error) or type(error).__name__})"
-            raise Unavailable(msg, "see `hgx discover --diagnose`") from error
-        except BaseException:
-            await self._zeroconf.async_close()
-            raise
         self._tasks.append(asyncio.create_task(self._guard()))
         if self._host is None:
             self._tasks.append(asyncio.create_task(self._follow()))

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from zeroconf import DNSQuestionType, InterfaceChoice, IPVersion
+from zeroconf import DNSQuestionType, Error, InterfaceChoice, IPVersion
 from zeroconf.asyncio import AsyncZeroconf
 
 from hgx.errors import Unavailable
 from hgx.net.interfaces import usable_interfaces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from zeroconf import Zeroconf
 
@@ -64,6 +64,24 @@ def _interface(host: str) -> str | int:
     if not found:
         raise Unavailable(f"no interface has the address {host}", "choose another with --host")
     return found[0]
+
+
+@asynccontextmanager
+async def closed_on_failure(zeroconf: AsyncZeroconf) -> AsyncGenerator[None]:
+    """Close what was opened where its first use fails.
+
+    Raises:
+        Unavailable: It fails because multicast cannot be used here.
+    """
+    try:
+        yield
+    except (Error, OSError) as error:
+        await zeroconf.async_close()
+        msg = f"multicast cannot be used here ({str(error) or type(error).__name__})"
+        raise Unavailable(msg, "see `hgx discover --diagnose`") from error
+    except BaseException:
+        await zeroconf.async_close()
+        raise
 
 
 def kept_records(zeroconf: Zeroconf) -> int:

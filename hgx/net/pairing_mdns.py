@@ -10,13 +10,20 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from zeroconf import Error, NonUniqueNameException
+from zeroconf import NonUniqueNameException
 from zeroconf.asyncio import AsyncServiceInfo
 
 from hgx.errors import PeerError, Unavailable
 from hgx.net.advert import is_reachable
 from hgx.net.interfaces import with_zones
-from hgx.net.mdns import ASK_ALL, GUARD_S, cancel_all, forget_if_full, open_multicast
+from hgx.net.mdns import (
+    ASK_ALL,
+    GUARD_S,
+    cancel_all,
+    closed_on_failure,
+    forget_if_full,
+    open_multicast,
+)
 from hgx.net.pairing_code import MOST_NAMEPLATE
 from hgx.net.wire import Target
 
@@ -66,15 +73,8 @@ class OfferAnnouncer:
 
     async def __aenter__(self) -> Self:
         self._zeroconf = open_multicast(self._host)
-        try:
+        async with closed_on_failure(self._zeroconf):
             self.nameplate = await self._register()
-        except (Error, OSError) as error:
-            await self._zeroconf.async_close()
-            msg = f"multicast cannot be used here ({str(error) or type(error).__name__})"
-            raise Unavailable(msg, "see `hgx discover --diagnose`") from error
-        except BaseException:
-            await self._zeroconf.async_close()
-            raise
         self._guarding = asyncio.create_task(self._guard())
         return self
 

@@ -8,12 +8,12 @@ from hgx.engine.arguments import default_threads
 from hgx.engine.binaries import find_toolkit
 from hgx.engine.devices import match_devices
 from hgx.engine.listing import list_devices
+from hgx.engine.log import rpc_log
 from hgx.engine.rpc_server import RpcOptions, RpcServer
 from hgx.engine.selftest import self_test
 from hgx.errors import EngineError
 from hgx.net.lease_lines import LentDevice
 from hgx.node.held import Lent, RefusedWish
-from hgx.store.atomic import storage_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ class EngineLender:
             memory_bytes=_least(wish.memory_bytes, self._limits.memory_bytes),
             cache=self._home.path / "weights" if wish.cache else None,
         )
-        server = RpcServer(toolkit, self._log(names), options)
+        server = RpcServer(toolkit, rpc_log(self._home.logs, "-".join(names)), options)
         protocol = server.start()
         offered = tuple(device.name for device in server.devices)
         if offered != names:
@@ -92,16 +92,6 @@ class EngineLender:
             for device, found in zip(wish.devices, server.devices, strict=True)
         )
         return Lent(server, protocol, toolkit.build, lent)
-
-    def _log(self, names: Sequence[str]) -> Path:
-        """Make a place for what the rpc server prints, in that of the last one on these devices."""
-        log = self._home.logs / f"rpc-{'-'.join(names)}.log"
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_bytes(b"")
-        except OSError as error:
-            raise storage_error("write", log, error) from error
-        return log
 
     def _names(self, toolkit: Toolkit, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return llama.cpp's names of devices, by what they are and not by their order."""

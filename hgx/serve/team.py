@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hgx.engine.devices import match_devices
-from hgx.engine.listing import list_devices
+from hgx.engine.log import rpc_log
 from hgx.engine.placement import HOST
 from hgx.engine.rpc_server import HOST as LOOPBACK
 from hgx.engine.rpc_server import RpcOptions, RpcServer
@@ -18,7 +18,6 @@ from hgx.errors import EngineError, HgxError, PeerError
 from hgx.flows.addresses import parse_target
 from hgx.net.lease_client import Lease, Worker
 from hgx.net.lease_lines import LeaseWish
-from hgx.store.atomic import storage_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from hgx.core.plan import Plan
     from hgx.core.registry import Node, Registry
+    from hgx.engine.base import EngineDevice
     from hgx.engine.binaries import Toolkit
     from hgx.engine.hello import Protocol
     from hgx.net.identity import Identity
@@ -38,6 +38,7 @@ class Here(NamedTuple):
         id: Its id in the registry.
         identity: What its peers know it by.
         toolkit: Its llama.cpp.
+        devices: What that can use here.
         protocol: What that speaks with workers; null where it speaks with none.
         threads: For its processor.
         logs: Folder for logs.
@@ -46,6 +47,7 @@ class Here(NamedTuple):
     id: str
     identity: Identity
     toolkit: Toolkit
+    devices: tuple[EngineDevice, ...]
     protocol: Protocol | None
     threads: int
     logs: Path
@@ -155,7 +157,7 @@ class Team:
 
     def _name_own_devices(self) -> None:
         here = [device for device in self._registry.devices if device.node == self._here.id]
-        for device, found in match_devices(here, list_devices(self._here.toolkit)).items():
+        for device, found in match_devices(here, self._here.devices).items():
             self.names[device] = found.name
         for stage in self._plan.stages[1:]:
             if self.names.get(stage.device) == HOST:
@@ -163,12 +165,7 @@ class Team:
                 self._number([stage.device], self._own_server())
 
     def _own_server(self) -> str:
-        log = self._here.logs / "rpc-own.log"
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_bytes(b"")
-        except OSError as error:
-            raise storage_error("write", log, error) from error
+        log = rpc_log(self._here.logs, "own")
         options = RpcOptions(devices=(HOST,), threads=self._here.threads)
         server = self._stack.enter_context(RpcServer(self._here.toolkit, log, options))
         self.own = (*self.own, server)

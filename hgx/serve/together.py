@@ -84,6 +84,7 @@ def together(
         home.node_id(),
         own_identity(home),
         toolkit,
+        list_devices(toolkit),
         rpc_protocol(toolkit) if toolkit.rpc_server else None,
         threads or default_threads(),
         home.logs,
@@ -131,11 +132,10 @@ def candidates(registry: Registry, here: Here) -> Candidates:
 
     Raises:
         RegistryError: Nobody can.
-        EngineError: llama.cpp does not say what devices it has.
     """
     registry = registry.usable()
     mine = [device for device in registry.devices if device.node == here.id]
-    matched = match_devices(mine, list_devices(here.toolkit))
+    matched = match_devices(mine, here.devices)
     nodes = {node.id: node for node in registry.nodes}
     left_out = [
         f"{device.id} ({device.name or device.backend}) is left out: llama.cpp here has no such "

@@ -11,10 +11,8 @@ from hgx.core.registry import Device, Link, Node, Registry
 from hgx.engine.base import EngineDevice
 from hgx.engine.hello import Protocol
 from hgx.errors import RegistryError
-from hgx.serve import together as module
 from hgx.serve.team import Here
 from hgx.serve.together import candidates
-from tests.sensors.doubles import always
 
 if TYPE_CHECKING:
     from hgx.engine.binaries import Toolkit
@@ -27,7 +25,7 @@ FAR = {"paired": True, "fingerprint": "ab" * 32, "address": "10.0.0.2:9474"}
 def here(protocol: Protocol | None = Protocol(7, 0, 0)) -> Here:  # noqa: B008 - it never changes
     """This node is ``a``."""
     nobody = cast("Identity", None)
-    return Here("a", nobody, cast("Toolkit", None), protocol, 1, Path())
+    return Here("a", nobody, cast("Toolkit", None), (CPU,), protocol, 1, Path())
 
 
 def device(name: str) -> Device:
@@ -62,11 +60,6 @@ REGISTRY = Registry(
     ),
     links=(link("a", "b"), link("b", "by-hand")),
 )
-
-
-@pytest.fixture(autouse=True)
-def _only_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "list_devices", always((CPU,)))
 
 
 def test_who_can() -> None:
