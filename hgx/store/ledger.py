@@ -1,7 +1,7 @@
 """The ledger of served requests, predicted against measured: ``ledger.db`` in the home.
 
 SQLite, because several servers and commands may use it at once: each request is a row of its own,
-written in one step, and a reader never waits for a writer. Nothing of what was asked or answered
+written in one step, and who comes in between waits for that step. Nothing of what was asked or answered
 is in it, only how long it was and how long it took.
 """
 
@@ -53,7 +53,7 @@ class Ledger:
             StorageError: The file is damaged, of a later hgx, in use for too long, or not writable.
         """
         self._home.create()
-        with self._open("write", read_only=False) as database:
+        with self._open("write", create=True) as database:
             database.execute("BEGIN IMMEDIATE")
             if not self._has_table(database):
                 database.execute(
@@ -77,7 +77,7 @@ class Ledger:
         """
         if not is_there(self.path):
             return ()
-        with self._open("read", read_only=True) as database:
+        with self._open("read", create=False) as database:
             if not self._has_table(database):
                 return ()
             rows = database.execute(
@@ -109,22 +109,20 @@ class Ledger:
         return False
 
     @contextmanager
-    def _open(self, verb: str, *, read_only: bool) -> Generator[sqlite3.Connection]:
+    def _open(self, verb: str, *, create: bool) -> Generator[sqlite3.Connection]:
         """Open the file, and say in one sentence what goes wrong with it.
 
         What was begun and not committed is undone.
         """
-        address = f"{self.path.as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        # Reading may have to undo what somebody who was killed had half written.
+        address = f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}"
         try:
             # Without a level, transactions begin and end where this module says so.
             with closing(
                 sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, uri=True)
             ) as database:
-                if not read_only:
-                    # Readers go on while somebody writes; a crash of the machine may cost the
-                    # last rows, and never the file.
-                    database.execute("PRAGMA journal_mode = WAL")
-                    database.execute("PRAGMA synchronous = NORMAL")
+                # The journal stays SQLite's own kind: one that is written ahead is switched to
+                # without waiting, so that of several first writers some would fail.
                 yield database
         except sqlite3.Error as error:
             raise self._fault(verb, error) from error
