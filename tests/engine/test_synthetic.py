@@ -63,6 +63,20 @@ def test_floats_are_normal(tmp_path: Path) -> None:
         assert np.abs(tensor.data).min() >= least
 
 
+@pytest.mark.parametrize("kind", ["Q8_0", "Q5_1", "Q4_K", "Q6_K", "IQ3_S"])
+def test_scales_are_alike(tmp_path: Path, kind: str) -> None:
+    """Every scale is within a factor of two: no weight is far larger than the others."""
+    path = tmp_path / "x.gguf"
+    write_model(path, SMALL, kind)
+    quantised = gguf.GGMLQuantizationType[kind]
+    block = gguf.GGML_QUANT_SIZES[quantised][0]
+    for tensor in gguf.GGUFReader(path).tensors:
+        if tensor.tensor_type == quantised:
+            values = gguf.quants.dequantize(tensor.data, quantised).reshape(-1, block)
+            largest = np.abs(values).max(axis=1)
+            assert largest.max() < 4 * np.median(largest)
+
+
 def test_the_seed_decides(tmp_path: Path) -> None:
     """The same arguments give the same bytes, another seed gives others."""
     contents: list[bytes] = []
