@@ -1,8 +1,8 @@
 """The ledger of served requests, predicted against measured: ``ledger.db`` in the home.
 
 SQLite, because several servers and commands may use it at once: each request is a row of its own,
-written in one step, and who comes in between waits for that step. Nothing of what was asked or answered
-is in it, only how long it was and how long it took.
+written in one step, and who comes in between waits for that step. Nothing of what was asked or
+answered is in it, only how long it was and how long it took.
 """
 
 from __future__ import annotations
