@@ -105,7 +105,11 @@ class DeviceScore(Strict):
 
 
 class Plan(Document):
-    """Which blocks go on which device, what that will do, and how good it is proven to be."""
+    """Which blocks go on which device, what that will do, and how good it is proven to be.
+
+    ``backend_sampling`` tells whether tokens are drawn by the device that has the output head, so
+    that no logits cross the network.
+    """
 
     version: Literal[1] = 1
     model: ModelSummary
@@ -115,6 +119,7 @@ class Plan(Document):
     bound: Bound | None
     solver: SolverReport
     stages: tuple[Stage, ...]
+    backend_sampling: bool = False
     host: Host | None
     scores: tuple[DeviceScore, ...]
     why: tuple[str, ...]

@@ -51,6 +51,7 @@ def make_plan(problem: Problem, placement: Placement, bound: float, report: Solv
         bound=Bound(value=floor, gap=(objective - floor) / objective),
         solver=report,
         stages=tuple(_stage(stage) for stage in stages),
+        backend_sampling=stages[-1].samples,
         host=_host(problem),
         scores=score_devices(registry, problem.coordinator, workload.n_embd),
         why=tuple(explain(problem, stages, proven=proven)),

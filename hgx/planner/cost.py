@@ -33,10 +33,6 @@ LOOPBACK_RTT_S = 100e-6
 LOOPBACK_BYTES_PER_S = 2e9
 """A worker on the coordinator itself, when the registry has no link from it to itself: defaults."""
 
-SAMPLE_BYTES = 226
-"""What comes back per token when the output head samples where it stands (llama.cpp's
-``--backend-sampling``), as captured on the wire; logits would be 4 bytes per vocabulary entry."""
-
 
 class Wire(NamedTuple):
     """A round trip and the rates between the coordinator and a node; seconds, bytes per second."""
@@ -54,7 +50,8 @@ class Hop(NamedTuple):
             engine takes besides.
         enter: Hidden states to the node; not paid after a stage on the same node.
         leave: Hidden states back; not paid before a stage on the same node.
-        finish: What comes back from the output head, in place of ``leave``.
+        finish: What drawing a token from the output head's logits takes besides, in place of
+            ``leave``; see ``hgx.planner.sampling``.
     """
 
     turn: float = 0.0
@@ -124,7 +121,7 @@ def block_seconds(device: Device, batch: Batch) -> Floats:
 
 
 def hop_seconds(wire: Wire, batch: Batch, n_embd: int, stage_s: float = 0.0) -> Hop:
-    """Seconds on the wire for all runs of a batch.
+    """Seconds on the wire for all runs of a batch, but for what the output head gives.
 
     Hidden states are 4 bytes per element; the mask is 2 bytes per token and position, and the
     positions and KV indices are 12 bytes per token.
@@ -141,7 +138,6 @@ def hop_seconds(wire: Wire, batch: Batch, n_embd: int, stage_s: float = 0.0) -> 
         turn=wire.rtt_s + control / wire.there_bytes_per_s + stage_s,
         enter=hidden / wire.there_bytes_per_s,
         leave=hidden / wire.back_bytes_per_s,
-        finish=SAMPLE_BYTES * batch.outputs / wire.back_bytes_per_s,
     ).scaled(batch.times)
 
 

@@ -95,9 +95,8 @@ class Levels:
     def last(self, class_index: int, level: int) -> Floats:
         """Last stages of a class that fit into what is left, shape ``(n + 1,)``."""
         device_class = self._tables.classes[class_index]
-        taken = device_class.stage_bytes.last - device_class.head_discount
         left = self._left(self.pool_of[class_index], level)
-        return np.where(taken <= left, device_class.last, np.inf)
+        return np.where(device_class.last_bytes <= left, device_class.last, np.inf)
 
     def _left(self, pool: int, level: int) -> float:
         """Bytes of a memory that may still be taken."""

@@ -20,7 +20,10 @@ head goes with the last."""
 
 
 class PricedStage(NamedTuple):
-    """A stage with what it takes; seconds are for the whole prompt and for one token."""
+    """A stage with what it takes; seconds are for the whole prompt and for one token.
+
+    ``samples`` tells whether it draws the tokens from its logits itself.
+    """
 
     slot: Slot
     first_block: int
@@ -30,6 +33,7 @@ class PricedStage(NamedTuple):
     prefill_s: float
     decode_s: float
     wire_s: float
+    samples: bool
 
 
 def check_shape(n_block: int, devices: Iterable[str], placement: Sequence[object]) -> Placement:
@@ -109,6 +113,7 @@ def price(problem: Problem, placement: Placement, limits: Mapping[str, float]) -
                 prefill + wire[0],
                 decode + wire[1],
                 wire[1],
+                head and slot.samples and not free,
             )
         )
     return stages
@@ -137,7 +142,8 @@ def _stage_memory(
     kv = footprint.kv[run].sum()
     scratch = footprint.scratch[run].max()
     if head:
-        shared = footprint.shared_head if slot.on_host else 0.0
+        # Behind others the host's CPU is a worker, with a copy of its own.
+        shared = footprint.shared_head if slot.on_host and first == 0 else 0.0
         weights += footprint.weights[-1] - shared
         kv += footprint.kv[-1]
         scratch = max(scratch, footprint.scratch[-1])

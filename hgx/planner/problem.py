@@ -15,6 +15,7 @@ from hgx.gguf.memory import compute_buffers, host_buffers, kv_bytes
 from hgx.planner.calibrate import NEUTRAL, NO_CORRECTIONS
 from hgx.planner.cost import Hop, block_seconds, hop_seconds, wires_from
 from hgx.planner.engine_cost import as_worker
+from hgx.planner.sampling import COORDINATOR_S, choose_sampling
 from hgx.planner.work import measure_work, run_shape
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Slot(NamedTuple):
         on_host: Whether it is the coordinator's CPU: the engine runs its blocks first, without
             a wire; anywhere else in the order it is a worker on the loopback.
         remote: Whether it stands on another node.
+        samples: Whether it draws the tokens where it has the output head behind a wire.
     """
 
     device: str
@@ -98,6 +100,7 @@ class Slot(NamedTuple):
     capacity: float
     on_host: bool
     remote: bool
+    samples: bool
 
 
 class Pool(NamedTuple):
@@ -181,22 +184,29 @@ def _footprint(workload: Workload, options: PlanOptions) -> Footprint:
 
 
 def _slot(question: Question, coordinator: str, device: Device, work: Work, wire: Wire) -> Slot:
-    n_embd = question.workload.n_embd
+    n_embd, n_vocab = question.workload.n_embd, question.workload.n_vocab
     remote = device.node != coordinator
     if remote:
         device = as_worker(device)
     on_host = not remote and device.backend == "cpu"
     decode_hop = prefill_hop = Hop()
+    samples = False
     if remote or on_host:
         stage_s = device.engine.stage_s if device.engine else 0.0
         decode_hop = hop_seconds(wire, work.decode, n_embd, stage_s)
         prefill_hop = Hop.total(hop_seconds(wire, batch, n_embd, stage_s) for batch in work.prefill)
+        sampling = choose_sampling(wire.back_bytes_per_s, device.backend, n_vocab)
+        decode_hop = decode_hop._replace(finish=work.decode.outputs * sampling.extra_s)
+        prefill_hop = prefill_hop._replace(finish=sampling.extra_s)
+        samples = sampling.on_device
     prefill = np.sum([block_seconds(device, batch) for batch in work.prefill], axis=0)
     # The output head runs for the prompt's last token only, however many batches there were.
     head = block_seconds(device, work.prefill[-1]._replace(times=1))[-1]
     prefill[-1] = head
     correction = question.corrections.get(device.id, NEUTRAL)
     decode = block_seconds(device, work.decode)
+    prefill[-1] += COORDINATOR_S * n_vocab
+    decode[-1] += COORDINATOR_S * n_vocab * work.decode.outputs
     return Slot(
         device=device.id,
         node=device.node,
@@ -205,6 +215,7 @@ def _slot(question: Question, coordinator: str, device: Device, work: Work, wire
         capacity=max(0.0, device.usable_bytes - question.options.headroom_bytes),
         on_host=on_host,
         remote=remote,
+        samples=samples,
     )
 
 

@@ -54,7 +54,7 @@ class DeviceClass:
         free_first: Whether a first stage has no wire (the coordinator's CPU).
         limit: Bytes one device may take.
         room: Bytes of them for weights and KV, the smallest possible scratch taken off.
-        head_discount: Bytes of the output head that are there anyway.
+        head_discount: Bytes of the output head that are there anyway, where all blocks are.
         stage_bytes: Bytes of every possible stage.
     """
 
@@ -77,8 +77,15 @@ class DeviceClass:
     @cached_property
     def last(self) -> Floats:
         """The same of blocks ``b .. n-1`` and the output head, shape ``(n + 1,)``."""
-        fits = self.stage_bytes.last - self.head_discount <= self.limit
+        fits = self.last_bytes <= self.limit
         return np.where(fits, self._upto[-1] - self._upto + self.unit[-1], np.inf)
+
+    @cached_property
+    def last_bytes(self) -> Floats:
+        """Bytes of blocks ``b .. n-1`` and the output head, shape ``(n + 1,)``."""
+        taken = self.stage_bytes.last.copy()
+        taken[0] -= self.head_discount
+        return taken
 
     @cached_property
     def _upto(self) -> Floats:

@@ -11,7 +11,7 @@ from hgx.engine.chat import PLAIN_STOP, PLAIN_TEMPLATE
 from hgx.engine.devices import match_devices
 from hgx.engine.listing import list_devices
 from hgx.engine.llama_cpp import LlamaCppEngine
-from hgx.engine.placement import HOST, place_layers
+from hgx.engine.placement import place_layers
 from hgx.engine.readback import check_layers
 from hgx.engine.rpc_server import rpc_protocol
 from hgx.engine.server_arguments import ServerSpec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from hgx.core.options import PlanOptions
+    from hgx.core.plan import Plan
     from hgx.core.registry import Node
     from hgx.core.workload import Workload
     from hgx.engine.binaries import Toolkit
@@ -108,7 +109,7 @@ def together(
             else:
                 break
         placement = place_layers(plan, team.names)
-        spec = _spec(workload, options, here, team, placement, alias=model.alias)
+        spec = _spec(workload, plan, options, here, team, placement=placement, alias=model.alias)
         engine = LlamaCppEngine(toolkit.server, spec, home.logs)
         yield Launch(
             engine=engine,
@@ -179,14 +180,14 @@ def _without(registry: Registry, node: str) -> Registry:
 
 def _spec(
     workload: Workload,
+    plan: Plan,
     options: PlanOptions,
     here: Here,
     team: Team,
-    placement: Placement,
     *,
+    placement: Placement,
     alias: str,
 ) -> ServerSpec:
-    head = placement.head.engine
     return ServerSpec(
         model=workload.path,
         alias=alias,
@@ -200,5 +201,5 @@ def _spec(
         stop=() if workload.chat_template else PLAIN_STOP,
         devices=tuple(place.engine for place in placement.offloaded),
         rpc=team.endpoints,
-        backend_sampling=head != HOST and head.startswith("RPC"),
+        backend_sampling=plan.backend_sampling,
     )

@@ -101,7 +101,7 @@ def test_json_has_the_documented_fields(
     plan = plan_json(capsys, model, "--devices", registry)
     assert set(plan) == {
         *("version", "model", "objective", "status", "predicted", "bound", "solver", "stages"),
-        *("host", "scores", "why"),
+        *("host", "scores", "why", "backend_sampling"),
     }
     assert plan["status"] == "optimal"
     assert plan["bound"]["gap"] == 0

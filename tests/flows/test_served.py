@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hgx.core.plan import Plan
     from hgx.core.served import ServedRequest
 
-TWO = case(device("a/cuda:0", 150 * MB), device("b/cuda:0"))
+TWO = case(device("a/cuda:0", 150 * MB), device("b/cuda:0", bandwidth=5e10))
 LEARNT = {"a/cuda:0": Correction(Factor(2.0), Factor(3.0))}
 
 
@@ -53,7 +53,8 @@ def test_what_was_planned_is_what_is_predicted() -> None:
     assert [(it.device, it.first_block, it.last_block) for it in one.stages] == [
         (it.device, it.first_block, it.last_block) for it in plan.stages
     ]
-    assert [it.rates for it in one.stages] == [rates_key(it) for it in TWO.registry.devices]
+    rates = {it.id: rates_key(it) for it in TWO.registry.devices}
+    assert {it.device: it.rates for it in one.stages} == rates
     assert (one.model, one.architecture, one.ctx) == ("a model", "llama", 256)
     assert one.measured == Measured(ttft_s=0.5, tpot_s=0.01)
 

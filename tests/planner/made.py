@@ -51,6 +51,7 @@ def workload(
     tied: bool = False,
     blocks: Sequence[Block] | None = None,
     n_embd: int = 256,
+    n_vocab: int = 1000,
     n_ctx_train: int | None = None,
 ) -> Workload:
     """A model with one block per weight, in bytes, or with the blocks given."""
@@ -65,7 +66,7 @@ def workload(
         file_bytes=total,
         n_block=len(made),
         n_embd=n_embd,
-        n_vocab=1000,
+        n_vocab=n_vocab,
         n_ctx_train=n_ctx_train,
         n_head=4,
         head_dim=64,

@@ -40,7 +40,9 @@ class Oracle:
             if taken + peak > limit:
                 return end, False
             end += 1
-        head = footprint.weights[n] - (footprint.shared_head if slot.on_host else 0.0)
+        head = footprint.weights[n] - (
+            footprint.shared_head if slot.on_host and begin == 0 else 0.0
+        )
         return n, bool(taken + head + max(peak, footprint.scratch[n]) <= limit)
 
     def _seconds(self, slot: Slot) -> list[tuple[float, Seconds]]:

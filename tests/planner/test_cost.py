@@ -11,7 +11,6 @@ from hgx.planner.cost import (
     BLOCK_OVERHEAD_S,
     LOOPBACK_BYTES_PER_S,
     LOOPBACK_RTT_S,
-    SAMPLE_BYTES,
     Hop,
     Wire,
     block_seconds,
@@ -112,7 +111,7 @@ def test_a_hop_pays_each_way_at_its_own_rate() -> None:
     assert hop.turn == pytest.approx(5 * (0.01 + 3 * (2 * 50 + 12) / 1e6))
     assert hop.enter == pytest.approx(5 * 3 * 4000 / 1e6)
     assert hop.leave == pytest.approx(5 * 3 * 4000 / 2e6)
-    assert hop.finish == pytest.approx(5 * 2 * SAMPLE_BYTES / 2e6)
+    assert hop.finish == 0
 
 
 def test_hops_scale_and_add_part_by_part() -> None:

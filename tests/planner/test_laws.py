@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.planner import cost
+from hgx.planner import cost, problem, sampling
 from hgx.planner.solve import solve
 from tests.planner.made import (
     Case,
@@ -79,8 +79,8 @@ def test_names_and_order_do_not_matter(question: Case, data: st.DataObject) -> N
 def test_a_faster_world_is_faster_by_its_factor(question: Case, factor: float) -> None:
     """With all rates times a factor and round trips divided by it, so is the optimum.
 
-    The overhead of a block is a constant, which is set to zero here; the loopback, whose defaults
-    are constants too, is given by the registry.
+    The overhead of a block and the time to draw a token are constants, which are set to zero here;
+    the loopback, whose defaults are constants too, is given by the registry.
     """
     old = question.registry
     loops = [link(node, node, 2e-4, 1e9) for node in "abc"]
@@ -109,6 +109,8 @@ def test_a_faster_world_is_faster_by_its_factor(question: Case, factor: float) -
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "BLOCK_OVERHEAD_S", 0.0)
+        patch.setattr(problem, "COORDINATOR_S", 0.0)
+        patch.setattr(sampling, "CPU_S", sampling.COORDINATOR_S)
         before = optimum(question._replace(registry=slow))
         after = optimum(question._replace(registry=fast))
     assert after == pytest.approx(before / factor, rel=1e-7)
