@@ -71,8 +71,8 @@ class Overseer:
         self._thread.join()
 
     def obituary(self) -> str:
-        """Say in one sentence why the engine ended; it may wait for two seconds to know."""
-        until_s = time.monotonic() + _BLAME_S
+        """Say in one sentence why the engine ended; with workers it may take two seconds to know."""
+        until_s = time.monotonic() + (_BLAME_S if self._colleagues or self._own else 0.0)
         while self._trouble is None and time.monotonic() < until_s:
             self._trouble = self._lost()
             time.sleep(_LOOK_S / 5)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from hgx.serve.gateway import Gateway
 
 _POLL_S = 0.1
-_GRACE_S = 2
-"""Seconds that open answers get to end by themselves at shutdown."""
+_GRACE_S = 4
+"""Seconds that open answers get to end by themselves at shutdown; why the engine ended is known
+sooner (``Overseer.obituary``)."""
 
 
 class Listener:
