@@ -71,7 +71,7 @@ class Overseer:
         self._thread.join()
 
     def obituary(self) -> str:
-        """Say in one sentence why the engine ended; with workers it may take two seconds to know."""
+        """Say in one sentence why the engine ended; it may take two seconds to know of workers."""
         until_s = time.monotonic() + (_BLAME_S if self._colleagues or self._own else 0.0)
         while self._trouble is None and time.monotonic() < until_s:
             self._trouble = self._lost()
