@@ -14,11 +14,12 @@ one thread per machine,
 
 The quickest few of all splits then run again, with tokens drawn where the output head is and on the
 host, in rounds with hgx's and llama.cpp's own: medians of those rounds are in the table, since the
-quickest of many single runs would be so by chance too.
+quickest of many single runs would be so by chance too. They run through tunnels as well, which
+tells the price of encryption from that of a poor plan.
 
-Targets: in the geometric mean at least 1.3 times llama.cpp's own split and 0.97 of the best one
-found; predicted against measured tokens per second within 10 % at the median, 20 % at the 90th
-percentile.
+Targets: in the geometric mean at least 1.3 times llama.cpp's own split, over plain connections, and
+0.97 of the best one found; predicted against measured tokens per second within 10 % at the median,
+20 % at the 90th percentile.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ if TYPE_CHECKING:
     from hgx.engine.binaries import Toolkit
 
 CTX, RPC_PORT, AGENT_PORT = 512, 50052, 9474
+TUNNEL_PORT = 9475
+"""Of a second agent on each worker, which lends to the tunnels that all splits may use."""
+TUNNEL = ", tunnel"
 DRAWN = ", drawn there"
 """Of a split whose tokens are drawn where the output head is."""
 
@@ -124,8 +128,9 @@ class Outcome(NamedTuple):
         predicted: What it should have given, by what was measured of the machines.
         learnt: The same after the requests of this benchmark, by what they taught.
         default: What llama.cpp's own split gave; null where it failed.
-        best: What the quickest split gave.
+        best: What the quickest split gave, over plain connections.
         best_split: Which one that was.
+        tunnelled: What the quickest split gave through tunnels.
         tried: How many splits were tried.
     """
 
@@ -137,6 +142,7 @@ class Outcome(NamedTuple):
     default: float | None
     best: float
     best_split: str
+    tunnelled: float
     tried: int
 
 
@@ -155,8 +161,12 @@ def main() -> None:
         print_header(toolkit)
         outcomes: list[Outcome] = []
         for number in chosen:
-            outcomes.append(bench.outcome(number, CLUSTERS[number]))
-            print_row(number, outcomes[-1])
+            outcome = bench.outcome(number, CLUSTERS[number])
+            if outcome is None:
+                print(f"| {number}: hgx did not serve{' |' * 10}", flush=True)
+            else:
+                outcomes.append(outcome)
+                print_row(number, outcome)
         print_summary(outcomes)
 
 
@@ -171,8 +181,8 @@ class _Bench:
         self._link: dict[str, Any] = {}
         self._env = os.environ | {"HGX_LLAMA_CPP": f"{toolkit.server.parent}"}
 
-    def outcome(self, number: int, cluster: Cluster) -> Outcome:
-        """Measure one cluster."""
+    def outcome(self, number: int, cluster: Cluster) -> Outcome | None:
+        """Measure one cluster; null where hgx did not serve."""
         for cores in sorted(set(cluster.cores) - set(self._rates)):
             self._rates[cores] = self._calibrated(cores)
         with lab(cluster.cores) as network:
@@ -189,22 +199,30 @@ class _Bench:
             )
             plan = solve(registry, self._workload, asked)
             self._start_engines(network)
-            base = self._base(network)
-            configs = {str(split): [*base, *_arguments(split)] for split in splits}
-            found = self._medians(network, homes[0], configs, 1)
-            best = sorted(found, key=found.__getitem__, reverse=True)[:FINALISTS]
-            finals = {name: configs[name] for name in best}
-            finals |= {f"{name}{DRAWN}": [*configs[name], "--backend-sampling"] for name in best}
+            rpc = ",".join(f"{machine.address}:{RPC_PORT}" for machine in network.machines[1:])
+            base, through = self._server(rpc), self._server(self._tunnels(number, network, homes))
+            placed = {str(split): _arguments(split) for split in splits}
+            found = self._medians(
+                network, homes[0], {name: [*base, *more] for name, more in placed.items()}, 1
+            )
+            finals: dict[str, list[str]] = {}
+            for name in sorted(found, key=found.__getitem__, reverse=True)[:FINALISTS]:
+                finals[name] = [*base, *placed[name]]
+                finals[f"{name}{DRAWN}"] = [*base, *placed[name], "--backend-sampling"]
+                finals[f"{name}{TUNNEL}"] = [*through, *placed[name]]
+                finals[f"{name}{DRAWN}{TUNNEL}"] = [*through, *placed[name], "--backend-sampling"]
             shares = ",".join(map(str, cluster.memory[1:]))
             finals["default"] = [*base, "-ngl", "99", *(["-ts", shares] if shares else [])]
             finals["hgx"] = self._serving(file)
             final = self._medians(network, homes[0], finals, ROUNDS)
             if "hgx" not in final:
-                raise SystemExit("hgx did not serve")
+                return None
             learnt = learn(registry, Ledger(homes[0]))
             again = solve(registry, self._workload, asked, corrections=learnt.corrections)
         planned, default = final.pop("hgx"), final.pop("default", None)
-        quickest = max(final, key=final.__getitem__)
+        tunnelled = max(rate for name, rate in final.items() if name.endswith(TUNNEL))
+        plain = {name: rate for name, rate in final.items() if not name.endswith(TUNNEL)}
+        quickest = max(plain, key=plain.__getitem__)
         return Outcome(
             cluster,
             " ".join(
@@ -216,8 +234,9 @@ class _Bench:
             plan.predicted.tokens_per_s if plan.predicted else math.nan,
             again.predicted.tokens_per_s if again.predicted else math.nan,
             default,
-            final[quickest],
+            plain[quickest],
             quickest,
+            tunnelled,
             len(splits),
         )
 
@@ -305,10 +324,28 @@ class _Bench:
             machine.start(server, *where, stdout=subprocess.DEVNULL)
         time.sleep(1)
 
-    def _base(self, network: Lab) -> list[str]:
-        rpc = ",".join(f"{machine.address}:{RPC_PORT}" for machine in network.machines[1:])
+    def _server(self, rpc: str) -> list[str]:
         base = [f"{self._toolkit.server}", "-m", f"{self._model}", "--port", "0", "-np", "1"]
         return [*base, "-c", f"{CTX}", "-t", "1", "--no-webui", "--rpc", rpc]
+
+    def _tunnels(self, number: int, network: Lab, homes: Sequence[Home]) -> str:
+        """Start a second agent on each worker, and hold a lease of it; return the near ends."""
+        workers: list[str] = []
+        for n, machine in enumerate(network.machines[1:], 2):
+            home = Home(self._folder / f"{number}-m{n}-tunnel")
+            home.create()
+            home.node_file.write_text(json.dumps({"id": f"m{n}-tunnel"}))
+            _trust(homes[0], home, f"m{n}-tunnel")
+            _trust(home, homes[0], "m1")
+            _start_agent(machine, self._env | {"HGX_HOME": f"{home.path}"}, TUNNEL_PORT)
+            fingerprint = own_identity(home).fingerprint
+            workers.append(f"{machine.address}:{TUNNEL_PORT},{fingerprint}")
+        command = [sys.executable, f"{HERE / 'cluster_tunnels.py'}", f"{homes[0].path}", *workers]
+        process = network.machines[0].start(*command, stdin=subprocess.PIPE, env=self._env)
+        ends = process.stdout.readline().strip() if process.stdout else ""
+        if not ends:
+            raise SystemExit("the workers lent nothing to the tunnels")
+        return ends
 
     def _medians(
         self, network: Lab, home: Home, configs: dict[str, list[str]], rounds: int
@@ -346,8 +383,9 @@ def _trust(home: Home, other: Home, name: str) -> None:
     add_trusted(home, peer)
 
 
-def _start_agent(machine: Machine, env: dict[str, str]) -> None:
+def _start_agent(machine: Machine, env: dict[str, str], port: int = AGENT_PORT) -> None:
     command = [sys.executable, "-m", "hgx", "serve", "--json", "--no-telemetry"]
+    command += ["--port", f"{port}"]
     process = machine.start(*command, "--host", machine.address, env=env, stderr=subprocess.DEVNULL)
     if process.stdout is None or not process.stdout.readline():
         raise SystemExit("a worker's agent did not start")
@@ -408,9 +446,10 @@ def print_header(toolkit: Toolkit) -> None:
     print(f"llama.cpp {toolkit.version}, Gemma 3 270M Q4_K_M, context {CTX}, decode, one stream")
     print()
     print(
-        "| cores, MiB | plan | hgx | predicted | learnt | llama.cpp | best | best split | tried |"
+        "| cores, MiB | plan | hgx | predicted | learnt | llama.cpp | best | best split "
+        "| best, tunnel | tried |"
     )
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    print(f"{'|---' * 10}|", flush=True)
 
 
 def print_row(number: int, it: Outcome) -> None:
@@ -421,7 +460,8 @@ def print_row(number: int, it: Outcome) -> None:
     default = "fails" if it.default is None else f"{it.default:.1f}"
     print(
         f"| {number}: {machines} | {it.plan} | {it.planned:.1f} | {it.predicted:.1f} "
-        f"| {it.learnt:.1f} | {default} | {it.best:.1f} | {it.best_split} | {it.tried} |",
+        f"| {it.learnt:.1f} | {default} | {it.best:.1f} | {it.best_split} "
+        f"| {it.tunnelled:.1f} | {it.tried} |",
         flush=True,
     )
 
@@ -432,7 +472,9 @@ def print_summary(outcomes: Sequence[Outcome]) -> None:
     best = [it.planned / it.best for it in outcomes]
     print()
     print(f"over llama.cpp's own split: {statistics.geometric_mean(over):.2f} (target 1.3)")
+    tunnelled = [it.planned / it.tunnelled for it in outcomes]
     print(f"of the best split found: {statistics.geometric_mean(best):.3f} (target 0.97)")
+    print(f"of the best one through tunnels: {statistics.geometric_mean(tunnelled):.3f}")
     for name, rates in (
         ("predicted", [it.predicted for it in outcomes]),
         ("learnt", [it.learnt for it in outcomes]),

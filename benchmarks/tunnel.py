@@ -4,10 +4,12 @@
 
 Two equal pairs of llama-server and rpc server on loopback, one of them with plain TCP between both
 and one with a lease: a node of its own lends the rpc server, and another process holds the lease.
-The rpc servers have all layers of Gemma 3 270M and one thread. The pairs answer in turn, so that
-both meet the same load: once tokens are sampled where the output head is, as hgx has it, once all
-logits cross, 1 MB per token. Then the same with an echo server: messages of 4 KB to and fro, 1 MB
-back for each 4 KB, and much in one direction.
+The rpc servers have all layers and one thread. The pairs answer in turn, so that both meet the same
+load: once tokens are sampled where the output head is, once all logits cross; hgx plans whichever
+is quicker on a link. The models are the two ends of what is run on several machines: Gemma 3 270M,
+tiny and with the largest vocabulary, so that 1 MB crosses every 20 ms, and invented weights in the
+shape of a llama of 1.1 billion with 32,000 tokens. Then the same with an echo server: messages of
+4 KB to and fro, 1 MB back for each 4 KB, and much in one direction.
 Target: at least 95 % of the plain connection's rate.
 """
 
@@ -39,6 +41,7 @@ from hgx.engine.hello import Protocol
 from hgx.engine.llama_cpp import LlamaCppEngine
 from hgx.engine.rpc_server import RpcOptions, RpcServer
 from hgx.engine.server_arguments import ServerSpec
+from hgx.engine.synthetic import Shape, write_model
 from hgx.net.identity import own_identity
 from hgx.net.lease_client import Lease, Worker
 from hgx.net.lease_lines import LeaseWish, LentDevice
@@ -58,8 +61,7 @@ if TYPE_CHECKING:
     from hgx.engine.binaries import Toolkit
 
 PROTOCOL = Protocol(7, 0, 0)
-LAYERS = 19
-"""Of Gemma 3 270M, the output head counted."""
+LLAMA = Shape(n_block=22, n_embd=2048, n_ff=5632, n_head=32, n_head_kv=4, n_vocab=32000)
 TOKENS = 24
 """Per measurement: long enough for a rate, short enough that its pair meets the same load."""
 ROUND_TRIPS = 200
@@ -67,6 +69,14 @@ ROUND_TRIPS = 200
 HEAD = struct.Struct("<QQ")
 SMALL = 4096
 BULK_BYTES = 256 * MIB
+
+
+class Subject(NamedTuple):
+    """A model, and its layers, the output head counted."""
+
+    name: str
+    model: Path
+    layers: int
 
 
 class Served(NamedTuple):
@@ -167,16 +177,16 @@ def tunnel(folder: Path, port: int) -> Generator[int]:
 
 @contextmanager
 def decoding(
-    model: Path, toolkit: Toolkit, logs: Path, port: int, *, sampling: bool
+    subject: Subject, toolkit: Toolkit, logs: Path, port: int, *, sampling: bool
 ) -> Generator[Callable[[], float]]:
     """Run llama-server with all layers on an rpc server; gives what returns tokens per second."""
     spec = ServerSpec(
-        model=str(model),
+        model=str(subject.model),
         alias="demo",
         ctx=1024,
-        gpu_layers=LAYERS,
+        gpu_layers=subject.layers,
         devices=("RPC0",),
-        tensor_split=(LAYERS,),
+        tensor_split=(subject.layers,),
         rpc=(f"127.0.0.1:{port}",),
         backend_sampling=sampling,
     )
@@ -265,8 +275,9 @@ def compare(
     )
 
 
-def compare_decoding(toolkit: Toolkit, model: Path, folder: Path, pairs: int) -> None:
+def compare_decoding(toolkit: Toolkit, subject: Subject, folder: Path, pairs: int) -> None:
     """Compare two llama-servers with an rpc server each, one of them behind a tunnel."""
+    folder.mkdir()
     options = RpcOptions(devices=("CPU",), threads=1)
     with (
         RpcServer(toolkit, folder / "plain.log", options) as plain,
@@ -276,13 +287,13 @@ def compare_decoding(toolkit: Toolkit, model: Path, folder: Path, pairs: int) ->
         for what, sampling in (("sampled by the worker", True), ("logits cross", False)):
             with (
                 decoding(
-                    model, toolkit, folder / f"plain {what}", plain.port, sampling=sampling
+                    subject, toolkit, folder / f"plain {what}", plain.port, sampling=sampling
                 ) as one,
                 decoding(
-                    model, toolkit, folder / f"tunnel {what}", near, sampling=sampling
+                    subject, toolkit, folder / f"tunnel {what}", near, sampling=sampling
                 ) as other,
             ):
-                compare(f"decode, {what}", "tokens/s", one, other, pairs)
+                compare(f"{subject.name}, {what}", "tokens/s", one, other, pairs)
 
 
 def compare_echo(folder: Path, pairs: int) -> None:
@@ -311,7 +322,14 @@ def main() -> None:
     print(f"{'':38} {'plain':>8} {'tunnel':>8} {'':8} {'ratio':>6}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        compare_decoding(toolkit, demo_model_path(folder), folder, given.pairs)
+        llama = folder / "llama.gguf"
+        write_model(llama, LLAMA, "Q4_K")
+        subjects = (
+            Subject("270M", demo_model_path(folder), 19),
+            Subject("1.1B", llama, LLAMA.n_block + 1),
+        )
+        for subject in subjects:
+            compare_decoding(toolkit, subject, folder / subject.name, given.pairs)
         compare_echo(folder, given.pairs)
 
 
