@@ -29,6 +29,7 @@ import json
 import math
 import os
 import platform
+import signal
 import ssl
 import statistics
 import subprocess
@@ -148,6 +149,7 @@ class Outcome(NamedTuple):
 
 def main() -> None:
     """Measure, and print the table."""
+    signal.signal(signal.SIGTERM, end)
     options = argparse.ArgumentParser()
     options.add_argument("--engine-dir", type=Path)
     options.add_argument("--only")
@@ -170,6 +172,11 @@ def main() -> None:
         print_summary(outcomes)
 
 
+def end(*_: object) -> None:
+    """End when told to, with all that runs in the machines."""
+    sys.exit(1)
+
+
 class _Bench:
     def __init__(self, toolkit: Toolkit, folder: Path, finer: int) -> None:
         self._toolkit = toolkit
@@ -178,7 +185,6 @@ class _Bench:
         self._model = demo_model_path(folder)
         self._workload: Workload = read_workload(self._model)
         self._rates: dict[float, dict[str, Any]] = {}
-        self._link: dict[str, Any] = {}
         self._env = os.environ | {"HGX_LLAMA_CPP": f"{toolkit.server.parent}"}
 
     def outcome(self, number: int, cluster: Cluster) -> Outcome | None:
@@ -293,8 +299,9 @@ class _Bench:
             }
             for n, (size, cores) in enumerate(zip(memory, cluster.cores, strict=True), 1)
         ]
-        self._link = self._link or _link(network)
-        links = [{"from": "m1", "to": f"m{n}", **self._link} for n in range(2, len(nodes) + 1)]
+        links = [
+            {"from": "m1", "to": f"m{n}", **_link(network, n)} for n in range(2, len(nodes) + 1)
+        ]
         document = {"version": 1, "nodes": nodes, "devices": devices, "links": links}
         return Registry.model_validate_json(json.dumps(document))
 
@@ -391,8 +398,8 @@ def _start_agent(machine: Machine, env: dict[str, str], port: int = AGENT_PORT) 
         raise SystemExit("a worker's agent did not start")
 
 
-def _link(network: Lab) -> dict[str, Any]:
-    """Measure the link between the first two machines, as ``hgx bench`` does."""
+def _link(network: Lab, number: int) -> dict[str, Any]:
+    """Measure the link from the first machine to another one, as ``hgx bench`` does."""
     program = (
         "import json, statistics, sys, time; from hgx.net.peer import PeerClient\n"
         f"peer = PeerClient(sys.argv[1], {AGENT_PORT})\n"
@@ -401,7 +408,7 @@ def _link(network: Lab) -> dict[str, Any]:
         "print(json.dumps({'rtt_s': statistics.median(times), "
         "'bandwidth_bytes_per_s': statistics.median(rates)}))"
     )
-    address = network.machines[1].address
+    address = network.machines[number - 1].address
     return json.loads(network.machines[0].run(sys.executable, "-c", program, address))
 
 

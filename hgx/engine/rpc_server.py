@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.engine.hello import hello
 from hgx.engine.log import reason
+from hgx.engine.weight_cache import settle
 from hgx.errors import EngineError
 from hgx.process.program import Program, how_it_ended
 
@@ -70,7 +71,8 @@ class RpcOptions(NamedTuple):
             there are none, all GPUs, or the CPU on a machine without any.
         threads: Threads of the CPU; llama.cpp's own choice, half of them, where null.
         memory_bytes: Memory of the host that it may take, in bytes (Linux); null for no limit.
-        cache: Folder that keeps weights for the next time, never emptied; null for none.
+        cache: Folder that keeps weights for the next time (``hgx.engine.weight_cache``); null for
+            none.
     """
 
     devices: tuple[str, ...] = ()
@@ -158,6 +160,8 @@ class RpcServer:
         self._stopped = True
         if self._process is not None:
             self._process.stop(0)
+            if self._options.cache is not None:
+                settle(self._options.cache)
 
     def __enter__(self) -> Self:
         self.start()

@@ -58,6 +58,7 @@ class LeaseWish(_Line):
         threads: Threads for the CPU; the worker chooses where null.
         memory_bytes: Main memory that the rpc server may take, in bytes; null for no limit.
         cache: Whether the worker may keep weights on its disk for the next time.
+        weight_bytes: How much of them will come; null where that is not known.
     """
 
     want: Literal["lease"] = "lease"
@@ -67,6 +68,7 @@ class LeaseWish(_Line):
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     memory_bytes: Annotated[int, Field(ge=1, lt=1 << 63)] | None = None
     cache: bool = False
+    weight_bytes: Annotated[int, Field(ge=1, lt=1 << 63)] | None = None
 
 
 class TunnelWish(_Line):

@@ -11,6 +11,7 @@ from hgx.engine.listing import list_devices
 from hgx.engine.log import rpc_log
 from hgx.engine.rpc_server import RpcOptions, RpcServer
 from hgx.engine.selftest import self_test
+from hgx.engine.weight_cache import make_room
 from hgx.errors import EngineError
 from hgx.net.lease_lines import LentDevice
 from hgx.node.held import Lent, RefusedWish
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hgx.core.registry import Device
+    from hgx.engine.base import EngineDevice
     from hgx.engine.binaries import Toolkit
     from hgx.net.lease_lines import LeaseWish
     from hgx.store.home import Home
@@ -70,14 +72,17 @@ class EngineLender:
             HgxError: llama.cpp is not there, or does not work on it.
         """
         toolkit = find_toolkit(self._engine_dir)
-        names = self._names(toolkit, wish.devices)
+        found = self._found(toolkit, wish.devices)
+        names = tuple(device.name for device in found)
         for name in names:
             self_test(toolkit, self._home, name)
+        cache = self._home.path / "weights"
+        room = wish.weight_bytes or sum(device.memory_total_bytes for device in found)
         options = RpcOptions(
             devices=names,
             threads=_least(wish.threads, self._limits.threads) or default_threads(),
             memory_bytes=_least(wish.memory_bytes, self._limits.memory_bytes),
-            cache=self._home.path / "weights" if wish.cache else None,
+            cache=cache if wish.cache and make_room(cache, room) else None,
         )
         server = RpcServer(toolkit, rpc_log(self._home.logs, "-".join(names)), options)
         protocol = server.start()
@@ -87,21 +92,21 @@ class EngineLender:
             raise EngineError(f"the rpc server offers {offered} and should offer {names}")
         lent = tuple(
             LentDevice(
-                device=device, engine=found.name, memory_total_bytes=found.memory_total_bytes
+                device=device, engine=offer.name, memory_total_bytes=offer.memory_total_bytes
             )
-            for device, found in zip(wish.devices, server.devices, strict=True)
+            for device, offer in zip(wish.devices, server.devices, strict=True)
         )
         return Lent(server, protocol, toolkit.build, lent)
 
-    def _names(self, toolkit: Toolkit, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Return llama.cpp's names of devices, by what they are and not by their order."""
+    def _found(self, toolkit: Toolkit, wanted: Sequence[str]) -> tuple[EngineDevice, ...]:
+        """Return devices as llama.cpp has them, by what they are and not by their order."""
         matched = match_devices(self._devices(), list_devices(toolkit))
-        names = {device.partition("/")[2]: found.name for device, found in matched.items()}
-        missing = [device for device in wanted if device not in names]
+        there = {device.partition("/")[2]: found for device, found in matched.items()}
+        missing = [device for device in wanted if device not in there]
         if missing:
             msg = f"has no {' and no '.join(missing)} that its llama.cpp can use"
             raise RefusedWish(msg, "devices")
-        return tuple(names[device] for device in wanted)
+        return tuple(there[device] for device in wanted)
 
 
 def _least(*limits: int | None) -> int | None:

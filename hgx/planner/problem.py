@@ -195,7 +195,7 @@ def _slot(question: Question, coordinator: str, device: Device, work: Work, wire
         stage_s = device.engine.stage_s if device.engine else 0.0
         decode_hop = hop_seconds(wire, work.decode, n_embd, stage_s)
         prefill_hop = Hop.total(hop_seconds(wire, batch, n_embd, stage_s) for batch in work.prefill)
-        sampling = choose_sampling(wire.back_bytes_per_s, device.backend, n_vocab)
+        sampling = choose_sampling(wire, device.backend, n_vocab)
         decode_hop = decode_hop._replace(finish=work.decode.outputs * sampling.extra_s)
         prefill_hop = prefill_hop._replace(finish=sampling.extra_s)
         samples = sampling.on_device

@@ -7,7 +7,10 @@ spares 4 bytes per entry on the wire. So a quick link is better used, and a slow
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from hgx.planner.cost import Wire
 
 COORDINATOR_S: Final = 3e-9
 """Per entry, drawn by the coordinator: 0.8 ms for the 262,144 of Gemma 3, measured on one core."""
@@ -20,6 +23,9 @@ GPU_S: Final = COORDINATOR_S
 
 SAMPLE_BYTES: Final = 226
 """What comes back per token that was drawn on a device, as captured on the wire."""
+
+SAMPLE_TURNS: Final = 3
+"""Round trips more than logits take: llama.cpp asks four times for parts of what was drawn."""
 
 LOGIT_BYTES: Final = 4
 
@@ -36,20 +42,18 @@ class Sampling(NamedTuple):
     extra_s: float
 
 
-def choose_sampling(back_bytes_per_s: float, backend: str, n_vocab: int) -> Sampling:
+def choose_sampling(wire: Wire, backend: str, n_vocab: int) -> Sampling:
     """Choose the quicker way.
 
     Args:
-        back_bytes_per_s: Rate of the wire from the device to the coordinator.
+        wire: Between the coordinator and the device.
         backend: Of the device that has the output head.
         n_vocab: Entries of the vocabulary.
     """
     device_s = CPU_S if backend == "cpu" else GPU_S
+    crossing_s = SAMPLE_TURNS * wire.rtt_s + SAMPLE_BYTES / wire.back_bytes_per_s
     ways = (
-        Sampling(on_device=False, extra_s=LOGIT_BYTES * n_vocab / back_bytes_per_s),
-        Sampling(
-            on_device=True,
-            extra_s=SAMPLE_BYTES / back_bytes_per_s + (device_s - COORDINATOR_S) * n_vocab,
-        ),
+        Sampling(on_device=False, extra_s=LOGIT_BYTES * n_vocab / wire.back_bytes_per_s),
+        Sampling(on_device=True, extra_s=crossing_s + (device_s - COORDINATOR_S) * n_vocab),
     )
     return min(ways, key=lambda way: way.extra_s)

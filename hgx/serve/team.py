@@ -179,7 +179,14 @@ class Team:
         if here.protocol is None:
             msg = f"this node's llama.cpp has no rpc server, so it cannot use {node_id}"
             raise EngineError(f"{msg}: use a build with GGML_RPC=ON")
-        wish = LeaseWish(coordinator=here.id, protocol=here.protocol, devices=wanted, cache=True)
+        weights = sum(stage.memory.weights_bytes for stage in stages)
+        wish = LeaseWish(
+            coordinator=here.id,
+            protocol=here.protocol,
+            devices=wanted,
+            cache=True,
+            weight_bytes=weights or None,
+        )
         try:
             lease = stack.enter_context(Lease(here.identity, _worker(node), wish))
         except PeerError as error:
@@ -189,7 +196,7 @@ class Team:
         colleague = Colleague(
             node_id,
             lease,
-            sum(stage.memory.weights_bytes for stage in stages),
+            weights,
             on_cards=not all(device.startswith("cpu:") for device in wanted),
         )
         self.colleagues = (*self.colleagues, colleague)
