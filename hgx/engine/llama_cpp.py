@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hgx.engine.base import Endpoint
@@ -21,7 +23,8 @@ from hgx.errors import EngineError
 from hgx.process.program import Program, how_it_ended
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from io import FileIO
     from pathlib import Path
 
     from hgx.engine.base import Progress
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.25
 _LOG_END_S = 2.0
+_LOOK_S = 0.1
+_PIPE_BYTES = 1024 * 1024
 _DEBUG = re.compile(rb"^[\d.]+ D ")
 _LISTENING = re.compile(r"listening on (?P<url>http://127\.0\.0\.1:\d+)")
 
@@ -103,6 +108,11 @@ class LlamaCppEngine:
     def _launch(self, log: Path, environment: Mapping[str, str]) -> Program:
         """Start the process, with a thread that reads what it says to its end."""
         ours, theirs = os.pipe()
+        if sys.platform == "linux":  # room for what is said between two looks
+            import fcntl  # noqa: PLC0415 - other systems have none
+
+            with suppress(OSError):  # more than this user's pipes may take in all
+                fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._reading = threading.Thread(target=self._read, args=(ours, log), daemon=True)
         self._reading.start()
         try:
@@ -114,11 +124,18 @@ class LlamaCppEngine:
 
     def _read(self, pipe: int, log: Path) -> None:
         with open(pipe, "rb") as lines, log.open("ab", buffering=0) as kept:
-            for line in lines:
-                if self._url is None:
-                    self._look_at(line.decode(errors="replace"))
-                if not _DEBUG.match(line):
-                    kept.write(line)
+            while self._url is None and (line := lines.readline()):
+                self._look_at(line.decode(errors="replace"))
+                _keep([line], kept)
+            rest = b""
+            while piece := lines.read1(_PIPE_BYTES):
+                *whole, rest = (rest + piece).splitlines(keepends=True)
+                if rest.endswith(b"\n"):
+                    whole, rest = [*whole, rest], b""
+                _keep(whole, kept)
+                # Woken by each line, this thread would take the engine's processor from it.
+                time.sleep(_LOOK_S)
+            _keep([rest], kept)
 
     def _look_at(self, line: str) -> None:
         self.loaded.feed(line)
@@ -137,3 +154,9 @@ class LlamaCppEngine:
     def _end(self) -> str:
         status = self._process.poll() if self._process else None
         return "did not start" if status is None else how_it_ended(status)
+
+
+def _keep(lines: Iterable[bytes], kept: FileIO) -> None:
+    """Write down lines that are not of the most talkative kind."""
+    if said := b"".join(line for line in lines if not _DEBUG.match(line)):
+        kept.write(said)

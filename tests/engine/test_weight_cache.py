@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hgx.engine.llama_cpp import LlamaCppEngine
+from hgx.engine.rpc_server import HOST, RpcOptions, RpcServer
+from hgx.engine.server_arguments import ServerSpec
+from hgx.engine.synthetic import Shape, write_model
 from hgx.engine.weight_cache import RESERVE_BYTES, SETTLED_S, make_room, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hgx.engine.binaries import Toolkit
 
 
 @pytest.fixture
@@ -120,3 +126,32 @@ def test_no_place_for_it(tmp_path: Path) -> None:
     (tmp_path / "weights").write_text("a file")
     assert not make_room(tmp_path / "weights", 100)
     settle(tmp_path / "weights")
+
+
+@pytest.mark.llama_cpp
+def test_real_weights(llama_cpp: Toolkit, tmp_path: Path, folder: Path) -> None:
+    """What a real server has kept is known to be whole, and goes once it is cut off."""
+    model = tmp_path / "model.gguf"
+    write_model(model, Shape(n_block=1, n_embd=2048, n_ff=5632, n_head=16, n_head_kv=4), "Q8_0")
+    assert make_room(folder, model.stat().st_size)
+    options = RpcOptions(devices=("CPU",), threads=1, cache=folder)
+    with RpcServer(llama_cpp, tmp_path / "rpc.log", options) as server:
+        spec = ServerSpec(
+            model=f"{model}",
+            alias="x",
+            ctx=256,
+            gpu_layers=2,
+            devices=("RPC0",),
+            tensor_split=(2,),
+            rpc=(f"{HOST}:{server.port}",),
+        )
+        engine = LlamaCppEngine(llama_cpp.server, spec, tmp_path)
+        engine.start()
+        engine.stop()
+        time.sleep(1.1 * SETTLED_S)
+    (kept,) = (folder / "rpc").iterdir()  # large matrices of invented models are all the same
+    assert make_room(folder, 0)
+    assert kept.exists()
+    os.truncate(kept, 1000)
+    assert make_room(folder, 0)
+    assert not kept.exists()
