@@ -308,7 +308,7 @@ def test_verified(
     model: Path, registry: Path, llama_cpp: Toolkit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``--verify`` puts llama.cpp's figures under the plan's, and says what stood in for what."""
-    engine = ["--engine-dir", str(llama_cpp.server.parent)]
+    engine = ["--engine-dir", str(llama_cpp.server.parent), "--coordinator", "tower"]
     assert run(["plan", str(model), "--devices", str(registry), *PINS, "--verify", *engine]) == 0
     shown = capsys.readouterr().out
     assert "predicted: first token" in shown
