@@ -129,10 +129,8 @@ class LlamaCppEngine:
                 _keep([line], kept)
             rest = b""
             while piece := lines.read1(_PIPE_BYTES):
-                *whole, rest = (rest + piece).splitlines(keepends=True)
-                if rest.endswith(b"\n"):
-                    whole, rest = [*whole, rest], b""
-                _keep(whole, kept)
+                *whole, rest = (rest + piece).split(b"\n")
+                _keep([line + b"\n" for line in whole], kept)
                 # Woken by each line, this thread would take the engine's processor from it.
                 time.sleep(_LOOK_S)
             _keep([rest], kept)

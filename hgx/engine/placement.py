@@ -59,11 +59,6 @@ class Placement(NamedTuple):
         """What ``--tensor-split`` has to be: layers per offloaded place."""
         return tuple(len(place.layers) for place in self.offloaded)
 
-    @property
-    def head(self) -> Place:
-        """The place that holds the output head."""
-        return self.places[-1]
-
 
 def place_layers(plan: Plan, names: Mapping[str, str]) -> Placement:
     """Say which layers go to which device of the engine.

@@ -109,7 +109,7 @@ def price(problem: Problem, placement: Placement, limits: Mapping[str, float]) -
                 first,
                 last,
                 head,
-                _stage_memory(problem, slot, first, last, head=head, limit=limits[device]),
+                _stage_memory(problem, first, last, head=head, free=free, limit=limits[device]),
                 prefill + wire[0],
                 decode + wire[1],
                 wire[1],
@@ -134,7 +134,7 @@ def block_seconds_of(phase: Seconds, first: int, last: int, *, head: bool) -> fl
 
 
 def _stage_memory(
-    problem: Problem, slot: Slot, first: int, last: int, *, head: bool, limit: float
+    problem: Problem, first: int, last: int, *, head: bool, free: bool, limit: float
 ) -> StageMemory:
     footprint = problem.footprint
     run = slice(first, last + 1)
@@ -143,7 +143,7 @@ def _stage_memory(
     scratch = footprint.scratch[run].max()
     if head:
         # Behind others the host's CPU is a worker, with a copy of its own.
-        shared = footprint.shared_head if slot.on_host and first == 0 else 0.0
+        shared = footprint.shared_head if free else 0.0
         weights += footprint.weights[-1] - shared
         kv += footprint.kv[-1]
         scratch = max(scratch, footprint.scratch[-1])

@@ -202,11 +202,11 @@ def _slot(question: Question, coordinator: str, device: Device, work: Work, wire
     prefill = np.sum([block_seconds(device, batch) for batch in work.prefill], axis=0)
     # The output head runs for the prompt's last token only, however many batches there were.
     head = block_seconds(device, work.prefill[-1]._replace(times=1))[-1]
-    prefill[-1] = head
+    drawing_s = COORDINATOR_S * n_vocab
+    prefill[-1] = head + drawing_s
     correction = question.corrections.get(device.id, NEUTRAL)
     decode = block_seconds(device, work.decode)
-    prefill[-1] += COORDINATOR_S * n_vocab
-    decode[-1] += COORDINATOR_S * n_vocab * work.decode.outputs
+    decode[-1] += drawing_s * work.decode.outputs
     return Slot(
         device=device.id,
         node=device.node,

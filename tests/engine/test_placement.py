@@ -52,7 +52,7 @@ def test_every_layer_where_the_plan_has_it(
             place.layers
         )
     assert sum(len(place.layers) for place in placement.places) == plan.model.n_block + 1
-    assert placement.head.layers[-1] == plan.model.n_block
+    assert placement.places[-1].layers[-1] == plan.model.n_block
 
 
 @pytest.mark.parametrize(
