@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-_PERIOD_US = 20_000
+_PERIOD_US = 5_000
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
