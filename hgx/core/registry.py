@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, model_validator
 from hgx.core.base import Bytes, Document, Identifier, PositiveBytes, Rate, Seconds
 from hgx.core.benchmark import Benchmark
 from hgx.core.engine_rates import EngineRates
+from hgx.core.thermal import ThermalParameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +59,7 @@ class Device(Document):
         paired: False where its node is a peer that is not trusted yet.
         benchmarks: What was measured of it, by name.
         engine: What was measured of it with the engine; it counts more than the two rates.
+        thermal: What was learnt of its heat from a trace.
         evidence: Where its two rates come from; see ``hgx.core.evidence``.
     """
 
@@ -77,6 +79,7 @@ class Device(Document):
     paired: bool | None = None
     benchmarks: dict[str, Benchmark] = Field(default_factory=dict)
     engine: EngineRates | None = None
+    thermal: ThermalParameters | None = None
     evidence: JsonValue = None
 
     @property
