@@ -52,7 +52,8 @@ from hgx.flows.served import learn
 from hgx.gguf.workload import read_workload
 from hgx.net.identity import own_identity
 from hgx.net.proof import own_certificate
-from hgx.planner.solve import evaluate, solve
+from hgx.planner.evaluate import evaluate
+from hgx.planner.solve import solve
 from hgx.store.home import Home
 from hgx.store.ledger import Ledger
 from hgx.store.trust import TrustedPeer, add_trusted

@@ -1,205 +1,326 @@
-"""Time to plan: exact and greedy, from a home's devices to hundreds, both objectives.
+"""Time to plan: proofs beside CP-SAT and HiGHS, large fleets, and growth over devices and blocks.
 
-Usage: ``python benchmarks/planner.py [--instances 5] [--timeout 5]``. All devices differ, on nodes
-of one or two, with memory for 1.2 to 3 times the model together; blocks are unequal. Where memory
-is shared, every node has a CPU and a GPU on one memory, and both may be needed. Seeds are fixed, so
-that every run plans the same instances.
+Usage: ``python benchmarks/planner.py [proofs] [fleets] [growth] [--quick] [--plot FILE.svg]``; all
+three parts when none is named. ``pip install hgx-toolkit[dev]`` brings the other two solvers, whose
+models are in ``tests/planner/oracles``. Seeds are fixed, so that every run plans the same instances
+(``instances.py``), and what all of them prove is compared. Times of hgx are those of all of
+``solve``; the others have all cores, a time limit, and what Python takes to write their models down
+is not counted. A solver that has proven nothing of a size is not asked for larger ones. All of it
+takes less than an hour, ``--quick`` a few minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import math
+import os
 import statistics
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from chart import Line, Panel, Point, draw
+from instances import COORDINATOR, Instance, make_instance
+
 from hgx.core.options import PlanOptions
-from hgx.core.registry import Registry
-from hgx.core.workload import Block, KvShape, Workload
+from hgx.planner.problem import Arrangement, Question, arrange, build_problem
 from hgx.planner.solve import solve
 from hgx.units import format_seconds
+from tests.planner.oracles import cp_sat, highs
+from tests.planner.oracles.reading import seconds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from instances import Memory
+
     from hgx.core.options import Solver
     from hgx.core.plan import Objective, Plan
+    from hgx.planner.problem import Problem
+    from tests.planner.oracles.reading import Verdict
 
-SIZES = (
-    (4, 32, "own"),
-    (8, 80, "own"),
-    (10, 126, "own"),
-    (4, 126, "shared"),
-    (10, 126, "shared"),
-    (64, 126, "own"),
-    (256, 200, "own"),
-)
-"""Devices, blocks, and whose memory."""
+NEARLY = 1e-6
+"""Relative accuracy of the other solvers' own arithmetic."""
 
-OBJECTIVES: tuple[Objective, ...] = ("latency", "throughput")
-SOLVERS: tuple[Solver, ...] = ("exact", "greedy")
-
-MIB = 1024**2
-N_EMBD = 8192
-N_VOCAB = 128256
+LONG_PROMPT = 2048
+"""Four micro-batches, which follow each other through the stages."""
 
 
-class Row(NamedTuple):
-    """One line of the table."""
+class Asked(NamedTuple):
+    """What is to be minimised."""
 
-    solver: Solver
     objective: Objective
-    devices: int
-    blocks: int
-    memory: str
-    plans: list[Plan]
+    prompt_tokens: int = 512
 
     def __str__(self) -> str:
-        """The line."""
-        times = [plan.solver.elapsed_s for plan in self.plans]
-        gaps = [plan.bound.gap for plan in self.plans if plan.bound]
-        proven = sum(plan.status == "optimal" for plan in self.plans)
-        return (
-            f"{self.devices:>4} x {self.blocks:<4} {self.memory:<7} {self.objective:<11} "
-            f"{self.solver:<7} "
-            f"{format_seconds(statistics.median(times)):>9} {format_seconds(max(times)):>9} "
-            f"{proven:>3} of {len(self.plans):<3} {max(gaps, default=0.0):>8.2%} "
-            f"{max(plan.solver.nodes for plan in self.plans):>8}"
-        )
+        """Its name."""
+        return f"{self.objective}{', long' if self.prompt_tokens == LONG_PROMPT else ''}"
 
 
-def make_workload(draw: random.Random, n_block: int) -> Workload:
-    """A model of blocks between 200 and 600 MiB."""
-    weights = [draw.randint(200, 600) * MIB for _ in range(n_block)]
-    kv = KvShape(k_width=1024, v_width=1024)
-    blocks = tuple(
-        Block(
-            weight_bytes={"Q4_K": weight},
-            flops_per_token=3.5 * weight,
-            attention_flops=4.0 * N_EMBD,
-            kv=kv,
-            scratch=4 * N_EMBD,
-        )
-        for weight in weights
+QUESTIONS = (
+    Asked("latency"),
+    Asked("latency", LONG_PROMPT),
+    Asked("throughput"),
+    Asked("balanced"),
+    Asked("balanced", LONG_PROMPT),
+)
+PLAIN = (Asked("latency"), Asked("throughput"), Asked("balanced"))
+
+
+class Size(NamedTuple):
+    """Devices, blocks, and whose memory."""
+
+    devices: int
+    blocks: int
+    memory: Memory = "own"
+
+    def __str__(self) -> str:
+        """As printed."""
+        return f"{self.devices:>3} x {self.blocks:<3} {self.memory:<6}"
+
+
+class Scale(NamedTuple):
+    """How long the benchmark takes.
+
+    Attributes:
+        proofs: Instances per objective at the size that is to be proven quickly.
+        fleets: Instances per line of large fleets.
+        growth: Instances per point of the growth.
+        limit_s: Seconds for each of the other solvers per instance.
+        devices: Numbers of devices, at ``most_blocks``' middle.
+        blocks: Numbers of blocks, at the middle of ``devices``.
+    """
+
+    proofs: int
+    fleets: int
+    growth: int
+    limit_s: float
+    devices: Sequence[int]
+    blocks: Sequence[int]
+
+
+FULL = Scale(100, 5, 3, 20.0, (2, 4, 6, 8, 10), (16, 32, 64, 96, 126))
+QUICK = Scale(5, 1, 1, 3.0, (2, 4, 6), (8, 16, 32))
+
+PROVEN = (Size(10, 126, "own"), Size(10, 126, "host"))
+FLEETS = (Size(10, 126, "shared"), Size(64, 126), Size(256, 200))
+FLEET_LIMIT_S = 5.0
+
+LINE_S = 120.0
+"""After this time a line of proofs has as many instances as it got to."""
+
+
+class Result(NamedTuple):
+    """An answer: its objective, whether it is proven, and how long it took, in seconds."""
+
+    objective: float
+    proven: bool
+    elapsed_s: float
+
+
+def options_of(
+    asked: Asked, solver: Solver = "auto", timeout_s: float = FLEET_LIMIT_S
+) -> PlanOptions:
+    """Options of a question."""
+    return PlanOptions(
+        objective=asked.objective,
+        prompt_tokens=asked.prompt_tokens,
+        coordinator=COORDINATOR,
+        timeout_s=timeout_s,
+        solver=solver,
     )
-    head = N_EMBD * N_VOCAB * 210 // 256
-    return Workload(
-        path="model.gguf",
-        files=("model.gguf",),
-        architecture="llama",
-        name=None,
-        parameters=2 * sum(weights),
-        file_bytes=sum(weights) + 2 * head,
-        n_block=n_block,
-        n_embd=N_EMBD,
-        n_vocab=N_VOCAB,
-        n_ctx_train=None,
-        n_head=64,
-        head_dim=128,
-        n_ff=4 * N_EMBD,
-        n_expert_used=0,
-        tied_embedding=False,
-        embedding_bytes=head,
-        chat_template=False,
-        blocks=blocks,
-        output=Block(weight_bytes={"Q6_K": head}, flops_per_token=2.0 * N_EMBD * N_VOCAB),
+
+
+def planned(instance: Instance, options: PlanOptions) -> tuple[Plan, float]:
+    """Plan, and take the time."""
+    begin = time.perf_counter()
+    plan = solve(*instance, options)
+    return plan, time.perf_counter() - begin
+
+
+def by_hgx(instance: Instance, asked: Asked, limit_s: float) -> Result:
+    """What hgx finds."""
+    options = options_of(asked, timeout_s=limit_s)
+    plan, elapsed = planned(instance, options)
+    placement = [(one.device, one.first_block, one.last_block) for one in plan.stages]
+    question = Question(*instance, options)
+    arrangement = arrange(question, COORDINATOR, [device for device, _, _ in placement])
+    problem = build_problem(question, COORDINATOR, arrangement)
+    objective = seconds_of(problem, tuple(placement))
+    return Result(objective, plan.status == "optimal", elapsed)
+
+
+def by_other(
+    ask: Callable[[Problem, float, int], Verdict],
+) -> Callable[[Instance, Asked, float], Result]:
+    """What another solver finds, over all arrangements of stages."""
+
+    def answer(instance: Instance, asked: Asked, limit_s: float) -> Result:
+        question = Question(*instance, options_of(asked))
+        best, bound, error, left = math.inf, math.inf, 0.0, limit_s
+        for arrangement in Arrangement:
+            problem = build_problem(question, COORDINATOR, arrangement)
+            verdict = ask(problem, max(0.1, left), os.cpu_count() or 1)
+            best = min(best, seconds_of(problem, verdict.placement))
+            bound, error = min(bound, verdict.bound), max(error, verdict.error_s)
+            left -= verdict.elapsed_s
+        proven = bound >= best * (1 - NEARLY) - 2 * error
+        return Result(best, proven, limit_s - left)
+
+    return answer
+
+
+SOLVERS = {"hgx": by_hgx, "CP-SAT": by_other(cp_sat.solve), "HiGHS": by_other(highs.solve)}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The least value that at least this share of the values does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def print_proofs(scale: Scale) -> None:
+    """How long hgx takes at the size that is to be proven within 100 ms."""
+    print(
+        f"{'':<17} {'objective':<16} {'p50':>9} {'p99':>9} {'max':>9}  {'optimal':>10} {'gap':>7}"
     )
-
-
-def make_registry(draw: random.Random, n_device: int, workload: Workload) -> Registry:
-    """Devices on nodes of one or two, around a coordinator ``n0``, with enough memory together."""
-    shares = [draw.uniform(0.3, 2.0) for _ in range(n_device)]
-    memory = workload.file_bytes * draw.uniform(1.2, 3.0) / sum(shares)
-    places: list[tuple[int, int]] = []
-    while len(places) < n_device:
-        node = places[-1][0] + 1 if places else 0
-        places += [(node, index) for index in range(draw.randint(1, 2))]
-    devices: list[dict[str, object]] = [
-        {
-            "id": f"n{node}/cuda:{index}",
-            "node": f"n{node}",
-            "backend": "cuda",
-            "memory_total_bytes": int(memory * share) + 2048 * MIB,
-            "memory_bandwidth_bytes_per_s": 10 ** draw.uniform(10.5, 12),
-            "compute_flops_per_s": 10 ** draw.uniform(12, 14),
-        }
-        for (node, index), share in zip(places, shares, strict=False)
-    ]
-    return connected(draw, devices)
-
-
-def make_shared_registry(draw: random.Random, n_device: int, workload: Workload) -> Registry:
-    """Nodes with a CPU and a GPU on one memory, of which the GPU may take three quarters."""
-    shares = [draw.uniform(0.5, 2.0) for _ in range(n_device // 2)]
-    memory = workload.file_bytes * draw.uniform(1.1, 2.0) / sum(shares)
-    devices: list[dict[str, object]] = []
-    for node, share in enumerate(shares):
-        size = int(memory * share) + 2048 * MIB
-        rate = draw.choice((1e11, 2e11, 4e11, 8e11))
-        for backend, part, bandwidth, flops in (
-            ("metal", 3 * size // 4, rate, 30 * rate),
-            ("cpu", size, min(0.7 * rate, 2e11), draw.uniform(0.5e12, 2e12)),
-        ):
-            devices.append(
-                {
-                    "id": f"n{node}/{backend}:0",
-                    "node": f"n{node}",
-                    "backend": backend,
-                    "memory_total_bytes": part,
-                    "unified_memory": backend == "metal",
-                    "memory_bandwidth_bytes_per_s": bandwidth,
-                    "compute_flops_per_s": flops,
-                }
+    for size in PROVEN:
+        instances = [make_instance(*size, seed) for seed in range(scale.proofs)]
+        planned(instances[0], options_of(QUESTIONS[0]))
+        for asked in QUESTIONS:
+            plans: list[tuple[Plan, float]] = []
+            for instance in instances:
+                if sum(elapsed for _, elapsed in plans) < LINE_S:
+                    plans.append(planned(instance, options_of(asked)))
+            times = [elapsed for _, elapsed in plans]
+            print(
+                f"{size} {asked!s:<16} "
+                f"{format_seconds(statistics.median(times)):>9} "
+                f"{format_seconds(percentile(times, 0.99)):>9} {format_seconds(max(times)):>9}  "
+                f"{proven_of(plan for plan, _ in plans)}",
+                flush=True,
             )
-    return connected(draw, devices)
 
 
-def connected(draw: random.Random, devices: list[dict[str, object]]) -> Registry:
-    """Put links between the coordinator ``n0`` and the other nodes."""
-    nodes = list(dict.fromkeys(str(device["node"]) for device in devices))
-    links = [
-        {
-            "from": "n0",
-            "to": node,
-            "rtt_s": 10 ** draw.uniform(-4, -2.5),
-            "bandwidth_bytes_per_s": 10 ** draw.uniform(7.5, 9),
-        }
-        for node in nodes[1:]
-    ]
-    return Registry.model_validate(
-        {
-            "nodes": tuple({"id": node} for node in nodes),
-            "devices": tuple(devices),
-            "links": tuple(links),
-        }
+def print_fleets(scale: Scale) -> None:
+    """What is left unproven of large fleets at the limit, and how quick greedy is."""
+    print(
+        f"{'':<17} {'objective':<16} {'solver':<7} {'median':>9} {'max':>9}  "
+        f"{'optimal':>10} {'gap':>7}"
     )
+    for size in FLEETS:
+        for asked in QUESTIONS:
+            for solver in ("exact", "greedy"):
+                plans = [
+                    planned(make_instance(*size, seed), options_of(asked, solver))
+                    for seed in range(scale.fleets)
+                ]
+                times = [elapsed for _, elapsed in plans]
+                print(
+                    f"{size} {asked!s:<16} {solver:<7} "
+                    f"{format_seconds(statistics.median(times)):>9} "
+                    f"{format_seconds(max(times)):>9}  {proven_of(plan for plan, _ in plans)}",
+                    flush=True,
+                )
+
+
+def proven_of(plans: Iterator[Plan]) -> str:
+    """How many plans are proven, and the largest gap."""
+    known = list(plans)
+    proven = sum(plan.status == "optimal" for plan in known)
+    gap = max((plan.bound.gap for plan in known if plan.bound), default=0.0)
+    return f"{proven:>3} of {len(known):<3} {gap:>7.2%}"
+
+
+def print_growth(scale: Scale) -> list[list[Panel]]:
+    """How time grows with devices and with blocks, beside the other solvers.
+
+    Returns:
+        Panels to plot: a row per objective.
+    """
+    middle = (scale.devices[len(scale.devices) // 2], scale.blocks[len(scale.blocks) // 2])
+    sweeps = (
+        ("devices", [Size(count, middle[1], "host") for count in scale.devices]),
+        ("blocks", [Size(middle[0], count, "host") for count in scale.blocks]),
+    )
+    print(f"{'':<17} {'objective':<11} " + " ".join(f"{name:>17}" for name in SOLVERS))
+    return [
+        [
+            Panel(str(asked), f"{by}, at {fixed(by, middle)}", grown(asked, by, sizes, scale))
+            for by, sizes in sweeps
+        ]
+        for asked in PLAIN
+    ]
+
+
+def fixed(by: str, middle: tuple[int, int]) -> str:
+    """What does not grow."""
+    return f"{middle[1]} blocks" if by == "devices" else f"{middle[0]} devices"
+
+
+def grown(asked: Asked, by: str, sizes: Sequence[Size], scale: Scale) -> list[Line]:
+    """Ask every solver for every size, until it proves nothing of one."""
+    points: dict[str, list[Point]] = {name: [] for name in SOLVERS}
+    for size in sizes:
+        instances = [make_instance(*size, seed) for seed in range(scale.growth)]
+        results: dict[str, list[Result]] = {}
+        for name, ask in SOLVERS.items():
+            if points[name] and not points[name][-1].finished:
+                continue
+            results[name] = [ask(instance, asked, scale.limit_s) for instance in instances]
+            seconds = statistics.median(one.elapsed_s for one in results[name])
+            finished = any(one.proven for one in results[name])
+            points[name].append(Point(getattr(size, by), seconds, finished))
+        print(f"{size} {asked!s:<11} " + " ".join(cells(results)), flush=True)
+        check(results)
+    return [Line(name, some) for name, some in points.items()]
+
+
+def cells(results: dict[str, list[Result]]) -> Iterator[str]:
+    """Median time of each solver, and how many of its answers are proven."""
+    for name in SOLVERS:
+        if name not in results:
+            yield f"{'-':>17}"
+            continue
+        some = results[name]
+        median = format_seconds(statistics.median(one.elapsed_s for one in some))
+        yield f"{median:>9} {sum(one.proven for one in some):>2} of {len(some)}"
+
+
+def check(results: dict[str, list[Result]]) -> None:
+    """Compare what was proven.
+
+    Raises:
+        AssertionError: Two solvers have proven different optima, or one is better than proven.
+    """
+    for answers in zip(*results.values(), strict=True):
+        proven = [one.objective for one in answers if one.proven]
+        best = min(one.objective for one in answers)
+        for objective in proven:
+            if not math.isclose(objective, best, rel_tol=10 * NEARLY):
+                raise AssertionError((objective, best))
 
 
 def main() -> None:
-    """Plan and print."""
-    parser = argparse.ArgumentParser(description="Time to plan, exact and greedy.")
-    parser.add_argument("--instances", type=int, default=5, help="instances per line")
-    parser.add_argument("--timeout", type=float, default=5.0, help="seconds per plan")
+    """Measure, print, and plot."""
+    parser = argparse.ArgumentParser(description="Time to plan, beside CP-SAT and HiGHS.")
+    parser.add_argument("parts", nargs="*", help="proofs, fleets, growth; all by default")
+    parser.add_argument("--quick", action="store_true", help="few and small instances")
+    parser.add_argument("--plot", type=Path, help="SVG file for the growth")
     arguments = parser.parse_args()
-    print(
-        f"{'size':<11} {'memory':<7} {'objective':<11} {'solver':<7} {'median':>9} {'max':>9} "
-        f"{'optimal':>10} {'max gap':>8} {'states':>8}"
-    )
-    for n_device, n_block, memory in SIZES:
-        for objective in OBJECTIVES:
-            for solver in SOLVERS:
-                plans: list[Plan] = []
-                for seed in range(arguments.instances):
-                    draw = random.Random(f"{n_device} {n_block} {seed}")  # noqa: S311 - instances, not secrets
-                    workload = make_workload(draw, n_block)
-                    make = make_registry if memory == "own" else make_shared_registry
-                    registry = make(draw, n_device, workload)
-                    options = PlanOptions(
-                        objective=objective,
-                        coordinator="n0",
-                        timeout_s=arguments.timeout,
-                        solver=solver,
-                    )
-                    plans.append(solve(registry, workload, options))
-                print(Row(solver, objective, n_device, n_block, memory, plans), flush=True)
+    scale = QUICK if arguments.quick else FULL
+    parts = arguments.parts or ["proofs", "fleets", "growth"]
+    if "proofs" in parts:
+        print_proofs(scale)
+    if "fleets" in parts:
+        print_fleets(scale)
+    if "growth" in parts:
+        rows = print_growth(scale)
+        note = (
+            f"Medians of {scale.growth} instances, {os.cpu_count()} cores; hollow: nothing was "
+            f"proven within {scale.limit_s:g} s, larger ones were not tried."
+        )
+        if arguments.plot:
+            arguments.plot.write_text(draw(rows, "Seconds to a proven optimum", note))
 
 
 if __name__ == "__main__":

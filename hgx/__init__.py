@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         StorageError,
         Unavailable,
     )
+    from hgx.flows.model import read_model
     from hgx.flows.plan import evaluate, solve
-    from hgx.gguf.workload import read_workload as read_model
     from hgx.store.registry_file import load_registry
 
 __all__ = [
@@ -63,7 +63,7 @@ _ORIGINS = {
     "Workload": ("hgx.core.workload", "Workload"),
     "evaluate": ("hgx.flows.plan", "evaluate"),
     "load_registry": ("hgx.store.registry_file", "load_registry"),
-    "read_model": ("hgx.gguf.workload", "read_workload"),
+    "read_model": ("hgx.flows.model", "read_model"),
     "solve": ("hgx.flows.plan", "solve"),
 }
 """Where names live; those that are not listed are errors."""

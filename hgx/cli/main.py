@@ -19,7 +19,7 @@ from hgx.errors import HgxError, StorageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("discover", "doctor", "pair", "peers", "bench", "plan", "serve")
+COMMANDS = ("discover", "doctor", "pair", "peers", "bench", "thermal", "plan", "serve")
 """Subcommands in the order of use; each is the module of that name in this package."""
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from hgx.flows.context import Longest
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for scripts.")]
 
 
-ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A GGUF file, or demo for the demo model.")
+ModelsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL",
+        help="A GGUF file, the https:// or hf:// address of one, or demo for the demo model; with "
+        "--fit several quantisations of one.",
+    ),
 ]
 
 DevicesOption = Annotated[
@@ -49,8 +57,16 @@ DevicesOption = Annotated[
     ),
 ]
 
+DEFAULT_CTX = 4096
+
 ContextOption = Annotated[
-    int, typer.Option("--ctx", min=1, help="Context of one conversation, in tokens.")
+    str,
+    typer.Option(
+        "--ctx",
+        metavar="TOKENS",
+        help="Context of one conversation, in tokens; max for the longest that fits, max:TOKENS "
+        "for one beyond what the model was trained for.",
+    ),
 ]
 
 ParallelOption = Annotated[int, typer.Option("--parallel", min=1, help="Conversations at a time.")]
@@ -84,6 +100,46 @@ def check_name(name: str | None) -> None:
         instead = id_from_host_name(name)
         msg = f"a name has 1 to 63 letters, digits, hyphens and underscores, such as {instead}"
         raise typer.BadParameter(msg, param_hint="--name")
+
+
+def read_context(text: str) -> tuple[int, Longest | None]:
+    """Read ``--ctx``: a number of tokens, ``max``, or ``max:TOKENS``.
+
+    Returns:
+        The number, or any where the longest that fits is wished; and that wish, or None.
+
+    Raises:
+        BadParameter: It is none of these.
+    """
+    from hgx.flows.context import Longest
+
+    word, colon, number = text.rpartition(":")
+    if text == "max":
+        return DEFAULT_CTX, Longest()
+    if number.isdecimal() and int(number) > 0 and (word, colon) in (("", ""), ("max", ":")):
+        return int(number), Longest(int(number)) if colon else None
+    msg = f"{text!r} is not a number of tokens such as 8192, nor max, nor max:TOKENS"
+    raise typer.BadParameter(msg, param_hint="--ctx")
+
+
+def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Name nodes and devices of the registry for the shell; nothing where there is none to read.
+
+    Args:
+        ctx: Has the options before the word, whose names are typer's.
+        incomplete: What there is of the word.
+    """
+    from hgx.errors import HgxError
+    from hgx.store.home import Home
+    from hgx.store.registry_file import load_registry
+
+    path = ctx.params.get("devices") or Home(settings(ctx, ctx.params.get("home")).home).registry
+    try:
+        registry = load_registry(path)
+    except HgxError:
+        return []
+    names = (*(node.id for node in registry.nodes), *(device.id for device in registry.devices))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def settings(context: typer.Context, home: Path | None = None, *, quiet: bool = False) -> Settings:

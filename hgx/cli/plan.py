@@ -9,16 +9,34 @@ from typing import Annotated, Literal
 import typer
 
 from hgx.cli.options import (
+    DEFAULT_CTX,
     ContextOption,
     DevicesOption,
     EngineDirOption,
     HomeOption,
     JsonOption,
     KvTypeOption,
-    ModelArgument,
+    ModelsArgument,
     ParallelOption,
     QuietOption,
+    complete_names,
+    read_context,
     settings,
+)
+from hgx.cli.plan_compare import DiffOption, EmitOption, WhatIfOption, read_comparison
+from hgx.cli.plan_fit import FitOption, MaxTtftOption, Output, read_speed, select
+from hgx.cli.plan_insight import ExplainOption, PlotOption  # noqa: TC001 - typer needs them
+from hgx.cli.plan_one import Wish, plan_one
+from hgx.cli.plan_wishes import (
+    CpuExpertsOption,
+    DurationOption,
+    ExcludeOption,
+    MaxNodesOption,
+    NodeToleranceOption,
+    OnlyOption,
+    RequireOption,
+    RpcOption,
+    part,
 )
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -31,10 +49,10 @@ OutputOption = Annotated[
 @app.command(short_help="Show where the layers of a model should go.")
 def plan(
     context: typer.Context,
-    model: ModelArgument,
+    models: ModelsArgument,
     *,
     devices: DevicesOption = None,
-    ctx: ContextOption = 4096,
+    ctx: ContextOption = str(DEFAULT_CTX),
     parallel: ParallelOption = 1,
     kv_type: KvTypeOption = "f16",
     prompt_tokens: Annotated[
@@ -44,14 +62,28 @@ def plan(
         int, typer.Option("--output-tokens", min=1, help="Length of the answer.")
     ] = 128,
     objective: Annotated[
-        Literal["latency", "throughput"], typer.Option("--objective", help="What to minimise.")
+        Literal["latency", "throughput", "balanced"],
+        typer.Option("--objective", help="What to minimise."),
     ] = "latency",
     coordinator: Annotated[
         str | None,
         typer.Option(
-            "--coordinator", metavar="NODE", help="Node of the engine's client. Default: this one."
+            "--coordinator",
+            metavar="NODE",
+            autocompletion=complete_names,
+            help="Node of the engine's client. Default: this one.",
         ),
     ] = None,
+    exclude: ExcludeOption = None,
+    only: OnlyOption = None,
+    require: RequireOption = None,
+    max_nodes: MaxNodesOption = None,
+    node_tolerance: NodeToleranceOption = None,
+    cpu_experts: CpuExpertsOption = None,
+    duration: DurationOption = None,
+    rpc: RpcOption = "async",
+    fit: FitOption = None,
+    max_ttft: MaxTtftOption = None,
     headroom: Annotated[
         str,
         typer.Option("--headroom", metavar="SIZE", help="Memory to leave free on every device."),
@@ -78,6 +110,11 @@ def plan(
         ),
     ] = False,
     engine_dir: EngineDirOption = None,
+    what_if: WhatIfOption = None,
+    diff: DiffOption = None,
+    emit: EmitOption = None,
+    explain: ExplainOption = False,
+    plot: PlotOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -89,28 +126,36 @@ def plan(
       hgx plan model.gguf                        on the devices discover found
       hgx plan model.gguf --devices registry.json --ctx 16384 --kv-type q8_0
       hgx plan model.gguf --pin tower/cuda:0=0-23 --pin laptop/cpu:0=24-31
+      hgx plan model.gguf --ctx max              with the longest context
+      hgx plan q4.gguf q6.gguf q8.gguf --fit 20  the best with 20 tokens/s
+      hgx plan model.gguf --exclude phone --max-nodes 2
       hgx plan model.gguf --json -o plan.json
+      hgx plan model.gguf --diff plan.json       what is different by now
+      hgx plan model.gguf --what-if +rtx3060 --what-if link:tower-laptop=1gbps
+      hgx plan --what-if list                    what can be added
+      hgx plan model.gguf --emit llama.cpp       the commands, to run it by hand
+      hgx plan https://HOST/model.gguf           before anything is downloaded
+      hgx plan hf://OWNER/REPO/model.gguf        likewise, from the model hub
       hgx plan model.gguf --verify               and what llama.cpp says of it
+      hgx plan model.gguf --explain              what binds, and what would help
+      hgx plan model.gguf --plot plan.svg        memory and one token's way, drawn
 
     Say which blocks go on which device, what memory that takes, how fast it will be, whether
     that is proven optimal and what limits it. Nothing is loaded; with --verify, llama.cpp's own
     programs are asked what they would do.
     """
-    from hgx.cli.render.console import busy, plain, stderr, stdout
-    from hgx.cli.render.plan import print_plan
-    from hgx.cli.render.plan_verify import print_verified
     from hgx.core.options import PlanOptions
-    from hgx.flows.inputs import find_model, find_registry
-    from hgx.flows.plan import draft_plan, require_feasible
-    from hgx.flows.plan_verify import verify_plan
-    from hgx.store.atomic import write_atomically
+    from hgx.flows.inputs import find_registry
     from hgx.store.home import Home
-    from hgx.store.ledger import Ledger
 
     wanted = settings(context, home, quiet=quiet)
     where = Home(wanted.home)
+    tokens, longest = read_context(ctx)
+    comparison = read_comparison(what_if, diff, emit, as_json=as_json)
+    single = any((pin, verify, comparison.wished, explain, plot, longest))
+    speed = read_speed(models, fit, max_ttft, single=single)
     options = PlanOptions(
-        ctx=ctx,
+        ctx=tokens,
         parallel=parallel,
         kv_type=kv_type,
         prompt_tokens=prompt_tokens,
@@ -120,30 +165,33 @@ def plan(
         headroom_bytes=_size(headroom),
         timeout_s=timeout,
         solver=solver,
+        rpc=rpc,
+        max_nodes=max_nodes,
+        node_tolerance=part(node_tolerance),
+        cpu_experts=cpu_experts,
+        duration_s=duration,
+        exclude=tuple(exclude or ()),
+        only=tuple(only or ()),
+        require=tuple(require or ()),
     )
-    placement = [_pinned(text) for text in pin or ()]
     registry = find_registry(where, devices)
-    path = find_model(model, where).path
-    with busy("Planning", quiet=wanted.quiet):
-        found = draft_plan(
-            path, registry, options, where.node_id(), placement, ledger=Ledger(where)
-        )
-    verified = None
-    if verify and found.stages:
-        with busy("Asking llama.cpp", quiet=wanted.quiet):
-            found = verified = verify_plan(found, registry, options, where, engine_dir)
-    text = found.model_dump_json(indent=2) + "\n"
-    if output is not None:
-        write_atomically(output, text)
-    if as_json:
-        typer.echo(text, nl=False)
-    elif found.stages:
-        print_plan(found, stdout())
-        if verified is not None:
-            print_verified(verified, stdout())
-    require_feasible(found)
-    if output is not None and not wanted.quiet:
-        stderr().print(f"Wrote {plain(str(output))}")
+    if speed is not None:
+        shown = Output(output, as_json, wanted.quiet)
+        select(models, registry, options, where, speed=speed, output=shown)
+        return
+    wish = Wish(
+        placement=tuple(_pinned(text) for text in pin or ()),
+        longest=longest,
+        comparison=comparison,
+        explain=explain,
+        verify=verify,
+        engine_dir=engine_dir,
+        plot=plot,
+        output=output,
+        as_json=as_json,
+        quiet=wanted.quiet,
+    )
+    plan_one(models[0], registry, options, where, wish)
 
 
 def _size(text: str) -> int:

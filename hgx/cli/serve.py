@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgx.cli.options import (
+    DEFAULT_CTX,
     ContextOption,
     DevicesOption,
     EngineDirOption,
@@ -16,6 +17,7 @@ from hgx.cli.options import (
     ParallelOption,
     QuietOption,
     check_name,
+    read_context,
     settings,
 )
 
@@ -81,7 +83,10 @@ MemoryOption = Annotated[
 ]
 TelemetryOption = Annotated[
     bool,
-    typer.Option("--telemetry/--no-telemetry", help="Whether a node keeps its readings fresh."),
+    typer.Option(
+        "--telemetry/--no-telemetry",
+        help="Whether to read sensors: a node tells them, a model pauses before it gets too hot.",
+    ),
 ]
 
 
@@ -97,7 +102,7 @@ def serve(
     name: NameOption = None,
     telemetry: TelemetryOption = True,
     memory: MemoryOption = None,
-    ctx: ContextOption = 4096,
+    ctx: ContextOption = str(DEFAULT_CTX),
     parallel: ParallelOption = 1,
     kv_type: KvTypeOption = "f16",
     threads: ThreadsOption = None,
@@ -132,6 +137,7 @@ def serve(
         )
         raise typer.Exit(_serve_node(node, wanted, as_json=as_json))
     _check_model_usage(host, name, memory)
+    tokens, longest = read_context(ctx)
     # Imported here, so that `hgx --help` is quick: it imports this module for its first line.
     from hgx.cli.render.serve import Screen
     from hgx.serve.run import Wish, run
@@ -143,12 +149,14 @@ def serve(
         max_tokens=max_tokens,
         host=host or "127.0.0.1",
         port=8080 if port is None else port,
-        ctx=ctx,
+        ctx=tokens,
+        longest=longest,
         parallel=parallel,
         kv_type=kv_type,
         threads=threads,
         devices=devices,
         engine_dir=engine_dir,
+        telemetry=telemetry,
     )
     status = run(wish, Home(wanted.home), Screen(as_json=as_json, quiet=wanted.quiet))
     raise typer.Exit(status)

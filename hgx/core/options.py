@@ -10,6 +10,9 @@ from hgx.core.base import Bytes, Strict
 from hgx.core.plan import Objective
 
 Solver = Literal["auto", "exact", "greedy"]
+RpcMode = Literal["sync", "async"]
+"""How the engine speaks with workers: in llama.cpp's protocol before version 6 micro-batches of a
+prompt wait for each other, from then on they follow each other through the stages."""
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
 DEFAULT_HEADROOM_BYTES = 512 * 1024**2
@@ -30,7 +33,18 @@ class PlanOptions(Strict):
         coordinator: Node where the engine's client runs; null picks this machine when the
             registry knows it, else the node that gives the best plan.
         headroom_bytes: Memory to leave free on every device.
+        duration_s: How long the model is to run: devices count with what their heat allows for so
+            long, where it is known. Null counts them as they are when cool.
         timeout_s: Longest time to search, in seconds.
+        rpc: Whether micro-batches of a prompt follow each other through the stages.
+        max_nodes: Machines that may take part, the coordinator included.
+        node_tolerance: Part by which a plan may be slower that needs fewer machines; of those
+            within it, the one with the fewest is chosen. Null asks for the fastest.
+        exclude: Devices or nodes that are left out, by id.
+        only: Devices or nodes outside of which none is used; all where it is empty.
+        cpu_experts: Blocks, from the first on, whose routed experts stay in the coordinator's RAM
+            where a card of it has all blocks. Null tries all numbers; 0 leaves none there.
+        require: Devices that must have a stage, or nodes of which each device must.
         solver: ``exact`` proves, ``greedy`` answers at once, ``auto`` does the one after the other.
     """
 
@@ -43,5 +57,13 @@ class PlanOptions(Strict):
     objective: Objective = "latency"
     coordinator: str | None = None
     headroom_bytes: Bytes = DEFAULT_HEADROOM_BYTES
+    duration_s: Annotated[float, Field(gt=0)] | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 5.0
     solver: Solver = "auto"
+    rpc: RpcMode = "async"
+    max_nodes: Annotated[int, Field(ge=1)] | None = None
+    node_tolerance: Annotated[float, Field(ge=0)] | None = None
+    exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+    cpu_experts: Annotated[int, Field(ge=0)] | None = None

@@ -6,10 +6,25 @@ from typing import Literal
 
 from hgx.core.base import Bytes, Document, NonNegative, Seconds, Strict
 
-Objective = Literal["latency", "throughput"]
-"""latency: ttft_s + output_tokens · tpot_s. throughput: the slowest stage's seconds per token."""
+Objective = Literal["latency", "throughput", "balanced"]
+"""latency: ttft_s + output_tokens · tpot_s. throughput: the slowest stage's seconds per token.
+balanced: the mean of latency and of output_tokens times the slowest stage's seconds per token."""
 
 Status = Literal["optimal", "feasible", "infeasible"]
+
+CureKind = Literal[
+    "ctx",
+    "kv_type",
+    "parallel",
+    "max_nodes",
+    "exclude",
+    "only",
+    "require",
+    "headroom_bytes",
+    "more_memory",
+    "new_device",
+    "quantisation",
+]
 
 
 class ModelSummary(Strict):
@@ -52,19 +67,26 @@ class SolverReport(Strict):
 
 
 class StageMemory(Strict):
-    """Bytes a stage takes on its device; ``capacity_bytes`` is what it may take."""
+    """Bytes a stage takes on its device; ``capacity_bytes`` is what it may take.
+
+    ``mapped_bytes`` are weights that stay on the disk and are read as they are used: they are not
+    among ``weights_bytes`` then.
+    """
 
     weights_bytes: Bytes
     kv_bytes: Bytes
     compute_bytes: Bytes
     total_bytes: Bytes
     capacity_bytes: Bytes
+    mapped_bytes: Bytes = 0
 
 
 class Stage(Strict):
     """A run of consecutive blocks on one device, ends included.
 
     ``seconds_per_token`` is its share of ``tpot_s``: arithmetic, memory reads and network.
+    ``experts_away`` counts the blocks, from the model's first on, whose routed experts are in the
+    coordinator's RAM instead, and are its CPU's work.
     """
 
     device: str
@@ -73,6 +95,7 @@ class Stage(Strict):
     output_head: bool
     memory: StageMemory
     seconds_per_token: Seconds
+    experts_away: int = 0
 
 
 class HostMemory(Strict):
@@ -104,11 +127,29 @@ class DeviceScore(Strict):
     total: float
 
 
+class Cure(Strict):
+    """The smallest change of its kind that makes a model fit, all else as it is.
+
+    Attributes:
+        kind: What is changed; the name of an option where it is one.
+        change: To what: an option by its name; ``device`` and by how many ``memory_bytes``;
+            ``node`` of a new device and its ``memory_bytes``; or ``file_bytes`` at most.
+        text: The same in words.
+    """
+
+    kind: CureKind
+    change: dict[str, int | str | tuple[str, ...]]
+    text: str
+
+
 class Plan(Document):
     """Which blocks go on which device, what that will do, and how good it is proven to be.
 
     ``backend_sampling`` tells whether tokens are drawn by the device that has the output head, so
-    that no logits cross the network.
+    that no logits cross the network. ``ctx`` is the context of one conversation, in tokens, null
+    where an older version wrote the plan. ``burst`` is what the same placement promises while
+    devices are cool, where the plan is for a long run that some of them cannot keep up; ``cures``
+    are what would make an infeasible one feasible.
     """
 
     version: Literal[1] = 1
@@ -123,3 +164,6 @@ class Plan(Document):
     host: Host | None
     scores: tuple[DeviceScore, ...]
     why: tuple[str, ...]
+    ctx: int | None = None
+    burst: Predicted | None = None
+    cures: tuple[Cure, ...] = ()

@@ -36,7 +36,10 @@ class Block(Strict):
             attention over the context (2 per active weight).
         attention_flops: Floating point operations per token and per token of context.
         kv: What it keeps per token.
-        scratch: Elements of four bytes that its intermediate results take per token at once.
+        scratch: Elements of four bytes that its intermediate results take per token at once; for
+            the output head, what stands before the logits.
+        handed: Such elements that a next device is given beside the hidden state.
+        returned: Such elements that it gives back, because it was quicker to begin.
     """
 
     weight_bytes: dict[str, Bytes]
@@ -46,6 +49,8 @@ class Block(Strict):
     attention_flops: NonNegative = 0.0
     kv: KvShape = KvShape()
     scratch: int = 0
+    handed: int = 0
+    returned: int = 0
 
     @property
     def total_weight_bytes(self) -> int:

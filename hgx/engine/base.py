@@ -27,6 +27,7 @@ class EngineSpec(Strict):
         gpu_layers: How many of the last layers are not on the CPU, the output head counted as one.
         tensor_split: Layers per GPU, in the engine's own order of GPUs; empty where all is on the
             CPU. Whole numbers, so that the engine's own rounding has nothing to decide.
+        experts_away: Blocks, from the first on, whose routed experts are the host CPU's.
         chat_template: Jinja template to use in place of the model's own, or null.
         stop: Texts that end an answer where the request itself names none.
     """
@@ -39,6 +40,7 @@ class EngineSpec(Strict):
     threads: Annotated[int, Field(ge=1)] = 1
     gpu_layers: Annotated[int, Field(ge=0)] = 0
     tensor_split: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    experts_away: Annotated[int, Field(ge=0)] = 0
     chat_template: str | None = None
     stop: tuple[str, ...] = ()
 

@@ -38,6 +38,7 @@ _ARGUMENTS = ("--no-repack",)
 
 _ENVIRONMENT = {
     "GGML_RPC_NO_RDMA": "1",
+    "LLAMA_ARG_FLASH_ATTN": "on",  # as hgx starts llama-server
     "LLAMA_ARG_FIT_ESTIMATE": "on",  # print what is needed, and look for no better placement
 }
 _THEIR_HOST = "Host"

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hgx.core.options import PlanOptions
 from hgx.errors import Infeasible
+from hgx.flows.context import choose_context
 from hgx.flows.links import with_assumed_links
+from hgx.flows.model import read_model
+from hgx.flows.plan_sustained import Lasting, lasting
 from hgx.flows.served import learn
 from hgx.gguf.workload import read_workload
-from hgx.planner.solve import evaluate as evaluate_for
+from hgx.planner.evaluate import evaluate as evaluate_for
+from hgx.planner.problem import Question
 from hgx.planner.solve import solve as solve_for
 from hgx.store.home import Home
+from hgx.units import format_seconds
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from hgx.core.options import PlanOptions
     from hgx.core.plan import Plan
     from hgx.core.registry import Registry
     from hgx.core.workload import Workload
+    from hgx.flows.context import Longest
     from hgx.store.ledger import Ledger
 
 
@@ -40,7 +46,7 @@ def solve(registry: Registry, workload: Workload, options: PlanOptions | None = 
         RegistryError: The options name a coordinator that the registry does not have.
         OutOfTime: The time limit came before any placement was found.
     """
-    return _solve(registry, workload, options, Home().node_id())
+    return plan_workload(workload, registry, options, Home().node_id())
 
 
 def evaluate(
@@ -75,6 +81,7 @@ def plan_model(
     this_node: str | None,
     *,
     ledger: Ledger | None = None,
+    longest: Longest | None = None,
 ) -> tuple[Workload, Plan]:
     """Read a model and find a feasible plan for it.
 
@@ -84,6 +91,7 @@ def plan_model(
         options: How it will be run.
         this_node: Id of this machine.
         ledger: Served requests, by which predictions are corrected.
+        longest: Asks for the longest context that fits in place of that of the options.
 
     Raises:
         ModelError: The file cannot be read as a model.
@@ -92,9 +100,10 @@ def plan_model(
         OutOfTime: The time limit came before any placement was found.
     """
     workload = read_workload(model)
-    plan = _solve(registry, workload, options, this_node, ledger=ledger)
+    options, notes = choose_context(workload, registry, options, this_node, longest)
+    plan = plan_workload(workload, registry, options, this_node, ledger=ledger)
     require_feasible(plan)
-    return workload, plan
+    return workload, _with_notes(plan, notes)
 
 
 def draft_plan(
@@ -105,16 +114,18 @@ def draft_plan(
     placement: Sequence[tuple[str, int, int]] = (),
     *,
     ledger: Ledger | None = None,
+    longest: Longest | None = None,
 ) -> Plan:
     """Read a model and plan it, or predict a placement where one is given.
 
     Args:
-        model: A GGUF file.
+        model: A GGUF file, or the address of one.
         registry: Nodes, devices and links.
         options: How it will be run.
         this_node: Id of this machine.
         placement: A placement to predict, in place of a search.
         ledger: Served requests, by which predictions are corrected.
+        longest: Asks for the longest context that fits in place of that of the options.
 
     Raises:
         ModelError: The file cannot be read as a model.
@@ -122,10 +133,15 @@ def draft_plan(
         RegistryError: The options name a coordinator that the registry does not have.
         OutOfTime: The time limit came before any placement was found.
     """
-    workload = read_workload(model)
+    workload = read_model(model)
+    options, notes = choose_context(
+        workload, registry, options, this_node, longest, placement=placement
+    )
     if placement:
-        return _evaluate(registry, workload, placement, options, this_node, ledger=ledger)
-    return _solve(registry, workload, options, this_node, ledger=ledger)
+        plan = _evaluate(registry, workload, placement, options, this_node, ledger=ledger)
+    else:
+        plan = plan_workload(workload, registry, options, this_node, ledger=ledger)
+    return _with_notes(plan, notes)
 
 
 def require_feasible(plan: Plan) -> None:
@@ -138,20 +154,68 @@ def require_feasible(plan: Plan) -> None:
         raise Infeasible("; ".join(plan.why), cures=plan.why[1:])
 
 
-def _solve(
-    registry: Registry,
+def plan_workload(
     workload: Workload,
+    registry: Registry,
     options: PlanOptions | None,
     this_node: str | None,
     *,
     ledger: Ledger | None = None,
 ) -> Plan:
+    """Plan a model that was read, by what is known of this machine and of served requests.
+
+    Args:
+        workload: The model.
+        registry: Nodes, devices and links.
+        options: How it will be run; all defaults when absent.
+        this_node: Id of this machine.
+        ledger: Served requests, by which predictions are corrected.
+
+    Raises:
+        RegistryError: The options name a coordinator that the registry does not have.
+        OutOfTime: The time limit came before any placement was found.
+    """
     usable, assumed = with_assumed_links(registry.usable(), this_node)
     lessons = learn(usable, ledger)
+    slowed = _lasting(usable, options)
     plan = solve_for(
-        usable, workload, options, this_node=this_node, corrections=lessons.corrections
+        slowed.registry, workload, options, this_node=this_node, corrections=lessons.corrections
+    )
+    plan = _with_burst(
+        plan, slowed, Question(usable, workload, options or PlanOptions(), lessons.corrections)
     )
     return _with_notes(plan, (*assumed, *lessons.notes, *_strangers(registry)))
+
+
+def _lasting(registry: Registry, options: PlanOptions | None) -> Lasting:
+    """Devices as fast as they stay for as long as the options say."""
+    if options is None or options.duration_s is None:
+        return Lasting(registry, {}, ())
+    return lasting(registry, options.duration_s)
+
+
+def _with_burst(plan: Plan, slowed: Lasting, question: Question) -> Plan:
+    """Add what the placement promises while devices are cool, and what is known of their heat."""
+    options, used = question.options, {stage.device for stage in plan.stages}
+    if options.duration_s is None:
+        return plan
+    span = format_seconds(options.duration_s)
+    notes = [
+        f"over {span} {device} keeps {share:.0%} of its speed: it reaches its limit"
+        for device, share in slowed.shares.items()
+        if device in used
+    ]
+    if unknown := ", ".join(device for device in slowed.unknown if device in used):
+        notes.append(f"how warm {unknown} would be is not known: hgx thermal record, then fit")
+    if not used & slowed.shares.keys() or plan.host is None:
+        return _with_notes(plan, tuple(notes))
+    placement = [(it.device, it.first_block, it.last_block) for it in plan.stages]
+    away = max(stage.experts_away for stage in plan.stages)
+    asked = options.model_copy(update={"coordinator": plan.host.node, "cpu_experts": away or None})
+    cool = evaluate_for(
+        question.registry, question.workload, placement, asked, corrections=question.corrections
+    )
+    return _with_notes(plan.model_copy(update={"burst": cool.predicted}), tuple(notes))
 
 
 def _evaluate(
@@ -170,13 +234,17 @@ def _evaluate(
             raise Infeasible(msg)
     usable, assumed = with_assumed_links(registry.usable(), this_node)
     lessons = learn(usable, ledger)
+    slowed = _lasting(usable, options)
     plan = evaluate_for(
-        usable,
+        slowed.registry,
         workload,
         placement,
         options,
         this_node=this_node,
         corrections=lessons.corrections,
+    )
+    plan = _with_burst(
+        plan, slowed, Question(usable, workload, options or PlanOptions(), lessons.corrections)
     )
     return _with_notes(plan, (*assumed, *lessons.notes, *_strangers(registry)))
 

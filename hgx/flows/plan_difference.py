@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hgx.core.verified import Share, VerifiedDevice
 from hgx.engine.fit_params import ROUNDING_BYTES
@@ -23,13 +23,6 @@ _COUNTED = (0.005, ROUNDING_BYTES)
 
 _ESTIMATED = (0.05, 16 * MIB)
 """The same of the compute buffer."""
-
-
-class Differences(NamedTuple):
-    """Sentences: what is wrong, and what is off on the safe side."""
-
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def side_by_side(plan: Plan, placement: Placement, fitted: Fitted) -> tuple[VerifiedDevice, ...]:
@@ -88,26 +81,18 @@ def check_capacity(devices: Iterable[VerifiedDevice]) -> None:
             raise EngineError(msg)
 
 
-def differences(devices: Iterable[VerifiedDevice]) -> Differences:
-    """Say where plan and llama.cpp differ by more than they may.
-
-    A compute buffer smaller than planned is on the safe side: the plan counts copies of inputs as a
-    pipeline of several devices keeps them, whether the placement is one or not.
+def differences(devices: Iterable[VerifiedDevice]) -> tuple[str, ...]:
+    """Say where plan and llama.cpp differ by more than they may, one sentence each.
 
     Args:
         devices: What ``side_by_side`` returned.
     """
-    warnings: list[str] = []
-    notes: list[str] = []
-    for device in devices:
-        for what, off in _beyond(device.planned, device.llama_cpp):
-            how = "more" if off > 0 else "less"
-            sentence = (
-                f"llama.cpp needs {format_bytes(abs(off))} {how} than planned for {what} on "
-                f"{_named(device)}"
-            )
-            (notes if what == "compute" and off < 0 else warnings).append(sentence)
-    return Differences(tuple(warnings), tuple(notes))
+    return tuple(
+        f"llama.cpp needs {format_bytes(abs(off))} {'more' if off > 0 else 'less'} than planned "
+        f"for {what} on {_named(device)}"
+        for device in devices
+        for what, off in _beyond(device.planned, device.llama_cpp)
+    )
 
 
 def _beyond(planned: Share, found: Share) -> Iterator[tuple[str, int]]:

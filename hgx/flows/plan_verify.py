@@ -71,13 +71,12 @@ def verify_plan(
     check_layers(placement, fitted.layers)
     devices = side_by_side(plan, placement, fitted)
     check_capacity(devices)
-    found = differences(devices)
     verified = Verified(
         build=toolkit.build,
         source=toolkit.source,
         devices=devices,
-        warnings=found.warnings,
-        notes=(*found.notes, *(() if fitted.layers else (_SILENT,)), *toolkit.notes),
+        warnings=differences(devices),
+        notes=(*(() if fitted.layers else (_SILENT,)), *toolkit.notes),
     )
     return VerifiedPlan.model_validate({**dict(plan), "verified": verified})
 
@@ -116,6 +115,7 @@ def _spec(
         kv_type=options.kv_type,
         gpu_layers=placement.gpu_layers,
         tensor_split=placement.tensor_split,
+        experts_away=max((stage.experts_away for stage in plan.stages), default=0),
         devices=tuple(place.engine for place in placement.offloaded),
         rpc=addresses,
     )

@@ -100,9 +100,10 @@ def served_request(question: Question, plan: Plan, answered: Answered) -> Served
     )
     placement = tuple((it.device, it.first_block, it.last_block) for it in plan.stages)
     question = question._replace(options=asked)
-    promised = forecast(question, plan.host.node, placement)
+    mapped = any(stage.memory.mapped_bytes for stage in plan.stages)
+    promised = forecast(question, plan.host.node, placement, mapped=mapped)
     question = question._replace(corrections=NO_CORRECTIONS)
-    predicted = forecast(question, plan.host.node, placement)
+    predicted = forecast(question, plan.host.node, placement, mapped=mapped)
     return ServedRequest(
         at=answered.at,
         model=workload.name or workload.path,

@@ -48,9 +48,10 @@ class Cursor:
         """Bytes that the rest of the header can have at most."""
         return min(self.source.size, HEADER_LIMIT) - self.position
 
-    def fail(self, what: str, advice: str = "download it again") -> NoReturn:
+    def fail(self, what: str, advice: str = "") -> NoReturn:
         """Raise a ``ModelError`` that says what is wrong at this position and what to do."""
-        msg = f"{self.source.name} is damaged: {what} at byte {self.position}; {advice}"
+        cure = f"{self.source.cure}{advice}"
+        msg = f"{self.source.name} is damaged: {what} at byte {self.position}; {cure}"
         raise ModelError(msg)
 
     def take(self, count: int) -> bytes:
@@ -96,7 +97,7 @@ class Cursor:
         self._need(count)
         # The old window is let go first, so that there are never two.
         self._start, self._at, self._window = self.position, 0, b""
-        self._window = self.source.read(self._start, max(WINDOW, count))
+        self._window = self.source.read(self._start, count, max(WINDOW - count, 0))
         if len(self._window) < count:
             self.fail("the file ends while it is being read")
 

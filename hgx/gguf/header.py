@@ -244,9 +244,7 @@ def _read_tensor(cursor: Cursor) -> TensorInfo:
     number = cursor.u32()
     kind = by_id(number)
     if kind is None:
-        cursor.fail(
-            f"the tensor {name!a} has the unknown type {number}", "download it again or update hgx"
-        )
+        cursor.fail(f"the tensor {name!a} has the unknown type {number}", " or update hgx")
     if shape[0] % kind.block:
         cursor.fail(
             f"the tensor {name!a} has rows of {shape[0]} elements, impossible in {kind.name},"
@@ -260,6 +258,6 @@ def _check_complete(source: ByteSource, data: int, tensors: tuple[TensorInfo, ..
     if missing > 0:
         msg = (
             f"{source.name} is incomplete: the last {format_bytes(missing)} ({missing} bytes) "
-            f"are missing; download it again"
+            f"are missing; {source.cure}"
         )
         raise ModelError(msg)

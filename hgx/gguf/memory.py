@@ -25,6 +25,9 @@ _MASK: Final = 2
 _COPIES: Final = 4
 """Copies of every input that a pipeline over several devices keeps (GGML_SCHED_MAX_COPIES)."""
 
+_EMBEDDED: Final = 3
+"""Ways in which embedded tokens come to the first stage: as they are, as vectors, and mixed."""
+
 
 class RunShape(NamedTuple):
     """How a model is run, as far as memory is concerned.
@@ -58,20 +61,27 @@ class RunShape(NamedTuple):
 class ComputeBuffers(NamedTuple):
     """Scratch memory on a device that runs blocks ``first`` to ``last``.
 
-    It is ``inputs + max(blocks[first : last + 1])``, the output's entry counting among the blocks
-    on the device that has the output head. All in bytes.
+    It is ``inputs + entered[first] + max(blocks[first : last + 1])``, the output's entry counting
+    among the blocks on the device that has the output head, and ``left[last]`` being added on all
+    others. All in bytes.
     """
 
     inputs: int
+    entered: tuple[int, ...]
+    left: tuple[int, ...]
     blocks: tuple[int, ...]
     output: int
 
 
 class HostBuffers(NamedTuple):
-    """Bytes in the coordinator's RAM whatever the placement: token embedding and scratch."""
+    """Bytes in the coordinator's RAM whatever the placement: token embedding and scratch.
+
+    Of the scratch, ``shared`` is counted among the inputs of a first stage there too.
+    """
 
     weights: int
     compute: int
+    shared: int = 0
 
 
 def kv_bytes(kv: KvShape, run: RunShape) -> int:
@@ -89,8 +99,13 @@ def kv_bytes(kv: KvShape, run: RunShape) -> int:
     return run.parallel * (row * _cells(kv.window, run) + kv.state_bytes)
 
 
-def compute_buffers(workload: Workload, run: RunShape, *, pipelined: bool = True) -> ComputeBuffers:
+def compute_buffers(
+    workload: Workload, run: RunShape, *, pipelined: bool = True, host_first: bool = False
+) -> ComputeBuffers:
     """Estimate llama.cpp's compute buffers per device; see ``ComputeBuffers`` for how to add up.
+
+    Where block 0 stands, the embedded tokens come in three ways, because a batch may mix tokens
+    with vectors; the result of mixing is never given back.
 
     Args:
         workload: The model.
@@ -98,34 +113,52 @@ def compute_buffers(workload: Workload, run: RunShape, *, pipelined: bool = True
         pipelined: Whether several devices that all work asynchronously share the model and no
             block runs on the coordinator's own CPU backend. llama.cpp then keeps four copies of
             what a device is fed. True is the safe assumption, being the larger.
+        host_first: Where not pipelined, whether the first of several stages is on the
+            coordinator's CPU, where all is that it is fed.
     """
-    copies = _COPIES if pipelined else 1
-    hidden = _F32 * run.batch * workload.n_embd
-    masks = copies * _masks(workload, run)
-    # Measured: a device is fed the hidden state and holds as much again; the first one holds the
-    # embedded tokens thrice, because a batch may mix tokens with vectors, and one working copy.
-    inputs = masks + (2 * copies if pipelined else 3) * hidden
-    first = (copies + 1 if pipelined else 1) * hidden
-    blocks = [_F32 * run.batch * block.scratch for block in workload.blocks]
-    blocks[0] += first
+    token = _F32 * run.batch
+    hidden, masks = token * workload.n_embd, _masks(workload, run)
     outputs = min(run.batch, run.parallel if run.outputs is None else run.outputs)
     logits = _F32 * outputs * workload.n_vocab
-    return ComputeBuffers(inputs=inputs, blocks=tuple(blocks), output=hidden + logits)
+    head = max(hidden, token * workload.output.scratch) + logits
+    blocks = [token * block.scratch for block in workload.blocks]
+    entered = left = [0] * len(blocks)
+    if pipelined:
+        inputs = _COPIES * (masks + hidden)
+        # The mixing is of the whole stage, so its largest block counts, whichever that is.
+        blocks[0] = max(blocks) + (_COPIES * (_EMBEDDED - 1) + 1) * hidden
+        entered = [0, *(_COPIES * token * block.handed for block in workload.blocks[:-1])]
+        left = [_COPIES * token * block.returned for block in workload.blocks]
+    elif host_first:
+        # What a stage is fed gives way to its results, and masks give way to the logits.
+        inputs, head = masks, max(0, head - masks)
+    else:
+        # Nothing gives way to the logits that stands before the result of mixing.
+        inputs, head = masks + hidden, _EMBEDDED * hidden + logits
+    return ComputeBuffers(inputs, tuple(entered), tuple(left), tuple(blocks), head)
 
 
-def host_buffers(workload: Workload, run: RunShape, *, pipelined: bool = True) -> HostBuffers:
+def host_buffers(
+    workload: Workload, run: RunShape, *, pipelined: bool = True, host_first: bool = False
+) -> HostBuffers:
     """Estimate what the coordinator's host keeps beside the stages.
 
     Args:
         workload: The model.
         run: How it is run.
         pipelined: As for ``compute_buffers``.
+        host_first: Likewise; what the first stage is fed counts there, and not again here.
     """
-    copies = _COPIES if pipelined else 1
-    hidden = _F32 * run.batch * workload.n_embd
-    # Two inputs of the width of the hidden state, in copies, and two results of looking tokens up.
-    compute = copies * _masks(workload, run) + (2 * copies + 2) * hidden
-    return HostBuffers(weights=workload.embedding_bytes, compute=compute)
+    hidden, masks = _F32 * run.batch * workload.n_embd, _masks(workload, run)
+    shared = 0
+    if pipelined:
+        # Two inputs of the hidden state's width, and two results of looking tokens up.
+        compute = _COPIES * (masks + 2 * hidden) + 2 * hidden
+    elif host_first:
+        compute = 3 * hidden
+    else:
+        compute, shared = masks + 4 * hidden, masks + 3 * hidden
+    return HostBuffers(workload.embedding_bytes, compute, shared)
 
 
 def _cells(window: int | None, run: RunShape) -> int:

@@ -21,7 +21,7 @@ _INTERVAL: Final = 4
 _RESULTS: Final = 10
 _RESULTS_ALONE: Final = 18
 """Results of inner width that a recurrent mixer holds at once, beside attention blocks and in a
-model of nothing else; measured with llama.cpp on Jamba and Mamba shapes."""
+model of nothing else, where their order is not known; on the safe side."""
 
 
 class BlockShape(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where the bytes of a header come from: anything that can be read at an offset."""
+"""Where the bytes of a header come from: anything that is read from front to back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ByteSource(Protocol):
-    """Random access to the bytes of one file, wherever it lies."""
+    """The bytes of one file, wherever it lies."""
 
     @property
     def name(self) -> str:
@@ -28,8 +28,18 @@ class ByteSource(Protocol):
         """Its length in bytes."""
         ...
 
-    def read(self, offset: int, count: int) -> bytes:
-        """Return up to ``count`` bytes from ``offset``; fewer only where the file ends.
+    @property
+    def cure(self) -> str:
+        """What to do where it is damaged, in the imperative."""
+        ...
+
+    def read(self, offset: int, count: int, ahead: int = 0) -> bytes:
+        """Return ``count`` bytes from ``offset``; fewer only where the file ends.
+
+        Args:
+            offset: Where they begin, not before where the last ones did.
+            count: How many are needed.
+            ahead: How many of the next ones are welcome, as far as they cost little.
 
         Raises:
             ModelError: The bytes could not be read.
@@ -49,13 +59,14 @@ class FileSource:
     def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
         self.name: Final = str(path)
         self.size: Final = size
+        self.cure: Final = "download it again"
         self._file = file
 
-    def read(self, offset: int, count: int) -> bytes:
-        """Return up to ``count`` bytes from ``offset``; see ``ByteSource``."""
+    def read(self, offset: int, count: int, ahead: int = 0) -> bytes:
+        """Return bytes from ``offset``; see ``ByteSource``."""
         try:
             self._file.seek(offset)
-            return self._file.read(count)
+            return self._file.read(count + ahead)
         except OSError as error:
             raise _unreadable(self.name, error) from error
 

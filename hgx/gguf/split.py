@@ -12,6 +12,7 @@ from hgx.gguf.header import Header, read_header
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Sequence
 
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 
@@ -27,20 +28,42 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[Header, ...]:
     Raises:
         ModelError: A part is missing or unreadable, or the parts contradict each other.
     """
-    named = read_header(path)
+    place = Path(path)
+
+    def beside(names: Sequence[str]) -> list[Header]:
+        _check_there(place, names)
+        return [read_header(place.with_name(name)) for name in names]
+
+    return join_parts(read_header(path), place.name, beside)
+
+
+def join_parts(
+    named: Header, file: str, beside: Callable[[Sequence[str]], Sequence[Header]]
+) -> tuple[Header, ...]:
+    """Return the headers of all files of a model, in order, one of which was read.
+
+    Args:
+        named: What was read.
+        file: Name of its file, which says what the others are called.
+        beside: Reads the headers of files next to it.
+
+    Raises:
+        ModelError: A part is missing or unreadable, or the parts contradict each other.
+    """
     count = named.number("split.count") or 1
     if count == 1:
         return (named,)
-    paths = _siblings(Path(path), count)
-    parts = tuple(read_header(place) for place in paths)
+    names = _names(named.name, file, count)
+    others = iter(beside([name for name in names if name != file]))
+    parts = tuple(named if name == file else next(others) for name in names)
     for number, part in enumerate(parts):
         _check_part(part, number, count)
     _check_tensors(parts)
     return parts
 
 
-def _siblings(path: Path, count: int) -> list[Path]:
-    match = _PART.fullmatch(path.name)
+def _names(path: str, file: str, count: int) -> list[str]:
+    match = _PART.fullmatch(file)
     if match is None:
         msg = (
             f"{path} is part of a model in {count} files but not named like one: "
@@ -50,14 +73,15 @@ def _siblings(path: Path, count: int) -> list[Path]:
     if int(match["count"]) != count:
         msg = f"{path} says it is one of {count} files, against its name: download it again"
         raise ModelError(msg)
-    stem = match["stem"]
-    places = [path.with_name(f"{stem}-{n:05}-of-{count:05}.gguf") for n in range(1, count + 1)]
-    missing = [place.name for place in places if not place.exists()]
+    return [f"{match['stem']}-{n:05}-of-{count:05}.gguf" for n in range(1, count + 1)]
+
+
+def _check_there(path: Path, names: Sequence[str]) -> None:
+    missing = [name for name in names if not path.with_name(name).exists()]
     if missing:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
-        msg = f"{path} is one of {count} files and {shown} is missing next to it: download it too"
+        msg = f"{path} is part of a model and {shown} is missing next to it: download it too"
         raise ModelError(msg)
-    return places
 
 
 def _check_part(part: Header, number: int, count: int) -> None:

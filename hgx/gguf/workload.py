@@ -8,16 +8,19 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from hgx.core.workload import Block, Workload
+from hgx.gguf.crossing import crossings
 from hgx.gguf.hyper import Hyper
-from hgx.gguf.scratch import Widths, block_scratch
+from hgx.gguf.scratch import block_scratch, head_scratch
 from hgx.gguf.shapes import BlockShape, block_shapes
 from hgx.gguf.split import read_parts
+from hgx.gguf.widths import block_widths, rows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from hgx.gguf.header import TensorInfo
+    from hgx.gguf.header import Header, TensorInfo
+    from hgx.gguf.scratch import Widths
 
 _BLOCK: Final = re.compile(r"blk\.(\d{1,4})\.(.+)", re.DOTALL)
 
@@ -34,10 +37,7 @@ _HOST: Final = -1
 
 
 def read_workload(path: str | os.PathLike[str]) -> Workload:
-    """Read a model file as the planner sees it; this is ``hgx.read_model``.
-
-    Blocks that only predict further tokens (MTP, ``nextn_predict_layers``) are not loaded by
-    llama.cpp unless asked, but counted when it places layers: they are there as blocks of nothing.
+    """Read a model file as the planner sees it.
 
     Args:
         path: A GGUF file, or any part of a model split into several.
@@ -48,7 +48,21 @@ def read_workload(path: str | os.PathLike[str]) -> Workload:
     Raises:
         ModelError: It is missing, damaged, cut short, or of an architecture hgx does not know.
     """
-    parts = read_parts(path)
+    return workload_of(read_parts(path))
+
+
+def workload_of(parts: Sequence[Header]) -> Workload:
+    """Return the workload that the headers of a model describe.
+
+    Blocks that only predict further tokens (MTP, ``nextn_predict_layers``) are not loaded by
+    llama.cpp unless asked, but counted when it places layers: they are there as blocks of nothing.
+
+    Args:
+        parts: Of all its files, in order.
+
+    Raises:
+        ModelError: They contradict themselves, or are of an architecture hgx does not know.
+    """
     hyper = Hyper(parts[0])
     tensors = {tensor.name: tensor for part in parts for tensor in part.tensors}
     embedding = tensors.get(_EMBEDDING)
@@ -56,6 +70,9 @@ def read_workload(path: str | os.PathLike[str]) -> Workload:
         hyper.fail("it has no token embedding")
     places = _place(hyper, tensors.values())
     shapes = block_shapes(hyper)
+    widths = tuple(
+        block_widths(hyper, shape, places[index], index) for index, shape in enumerate(shapes)
+    )
     tied = _HEAD not in tensors
     head = [*places[hyper.n_block], embedding] if tied else places[hyper.n_block]
     return Workload(
@@ -76,8 +93,12 @@ def read_workload(path: str | os.PathLike[str]) -> Workload:
         tied_embedding=tied,
         embedding_bytes=sum(tensor.size for tensor in places[_HOST]),
         chat_template=parts[0].has("tokenizer.chat_template"),
-        blocks=_blocks(hyper, shapes, places),
-        output=Block(weight_bytes=_by_type(head), flops_per_token=2.0 * _matrices(head)),
+        blocks=_blocks(hyper, shapes, places, widths),
+        output=Block(
+            weight_bytes=_by_type(head),
+            flops_per_token=2.0 * _matrices(head),
+            scratch=head_scratch(widths),
+        ),
     )
 
 
@@ -99,9 +120,17 @@ def _place(hyper: Hyper, tensors: Iterable[TensorInfo]) -> defaultdict[int, list
 
 
 def _blocks(
-    hyper: Hyper, shapes: tuple[BlockShape, ...], places: defaultdict[int, list[TensorInfo]]
+    hyper: Hyper,
+    shapes: tuple[BlockShape, ...],
+    places: defaultdict[int, list[TensorInfo]],
+    widths: tuple[Widths, ...],
 ) -> tuple[Block, ...]:
-    trunk = [_block(hyper, shape, places[index], index) for index, shape in enumerate(shapes)]
+    trunk = [
+        _block(hyper, shape, places[index], index).model_copy(
+            update={"scratch": block_scratch(widths[index]), **crossing._asdict()}
+        )
+        for index, (shape, crossing) in enumerate(zip(shapes, crossings(widths), strict=True))
+    ]
     return (*trunk, *[Block(weight_bytes={})] * (hyper.n_block - hyper.n_trunk))
 
 
@@ -119,36 +148,12 @@ def _block(hyper: Hyper, shape: BlockShape, tensors: list[TensorInfo], index: in
         flops_per_token=2.0 * active,
         attention_flops=2.0 * shape.n_head * (shape.head_k + shape.head_v),
         kv=shape.kv,
-        scratch=block_scratch(_widths(hyper, shape, tensors, used if experts else 0)),
     )
-
-
-def _widths(hyper: Hyper, shape: BlockShape, tensors: list[TensorInfo], used: int) -> Widths:
-    n_embd = hyper.required("embedding_length")
-    down = {name: _rows(tensors, f".ffn_down{name}.weight") for name in ("", "_shexp", "_exps")}
-    return Widths(
-        embd=n_embd,
-        q=shape.query,
-        kv=shape.kv.k_width + shape.kv.v_width,
-        attn=shape.n_head * shape.head_v,
-        absorbed=shape.n_head * shape.head_k if shape.latent else 0,
-        ff=max(down[""], down["_shexp"]),
-        gated=any(".ffn_gate" in tensor.name for tensor in tensors),
-        expert_ff=used * down["_exps"],
-        expert_out=used * n_embd if used else 0,
-        router=hyper.scalar("expert_count") if used else 0,
-        mixer=shape.mixer,
-    )
-
-
-def _rows(tensors: Iterable[TensorInfo], ending: str) -> int:
-    """Largest input width of the tensors whose names end so; 0 where there are none."""
-    return max((it.shape[0] for it in tensors if it.name.endswith(ending)), default=0)
 
 
 def _ff_width(tensors: Iterable[TensorInfo]) -> int:
     everything = list(tensors)
-    return _rows(everything, ".ffn_down_exps.weight") or _rows(everything, ".ffn_down.weight")
+    return rows(everything, ".ffn_down_exps.weight") or rows(everything, ".ffn_down.weight")
 
 
 def _by_type(tensors: Iterable[TensorInfo]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from hgx.core.plan import (
 )
 from hgx.planner.constraints import device_limits
 from hgx.planner.explain import explain
-from hgx.planner.placement import price, total_objective
+from hgx.planner.placement import first_token_s, price, total_objective
 from hgx.planner.scores import score_devices
 from hgx.planner.search import WORTHWHILE
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hgx.core.workload import Workload
     from hgx.planner.placement import Placement, PricedStage
     from hgx.planner.problem import Problem
+    from hgx.planner.shortage import Shortage
 
 
 def make_plan(problem: Problem, placement: Placement, bound: float, report: SolverReport) -> Plan:
@@ -47,18 +48,19 @@ def make_plan(problem: Problem, placement: Placement, bound: float, report: Solv
         model=summarise(workload),
         objective=options.objective,
         status="optimal" if proven else "feasible",
-        predicted=_predict(stages, options),
+        predicted=_predict(problem, stages, options),
         bound=Bound(value=floor, gap=(objective - floor) / objective),
         solver=report,
-        stages=tuple(_stage(stage) for stage in stages),
+        stages=tuple(_stage(stage, problem.experts_away) for stage in stages),
         backend_sampling=stages[-1].samples,
         host=_host(problem),
         scores=score_devices(registry, problem.coordinator, workload.n_embd),
         why=tuple(explain(problem, stages, proven=proven)),
+        ctx=options.ctx,
     )
 
 
-def infeasible_plan(problem: Problem, why: Sequence[str], report: SolverReport) -> Plan:
+def infeasible_plan(problem: Problem, shortage: Shortage, report: SolverReport) -> Plan:
     """Write out that nothing fits, and why; the first sentence says by how much."""
     registry, workload, options, _ = problem.question
     return Plan(
@@ -71,7 +73,9 @@ def infeasible_plan(problem: Problem, why: Sequence[str], report: SolverReport) 
         stages=(),
         host=_host(problem),
         scores=score_devices(registry, problem.coordinator, workload.n_embd),
-        why=tuple(why),
+        why=shortage.sentences,
+        ctx=options.ctx,
+        cures=shortage.cures,
     )
 
 
@@ -89,17 +93,18 @@ def summarise(workload: Workload) -> ModelSummary:
     )
 
 
-def _predict(stages: Sequence[PricedStage], options: PlanOptions) -> Predicted:
+def _predict(problem: Problem, stages: Sequence[PricedStage], options: PlanOptions) -> Predicted:
     tpot = sum(stage.decode_s for stage in stages)
-    step = tpot if options.objective == "latency" else max(stage.decode_s for stage in stages)
+    slowest = max(stage.decode_s for stage in stages)
+    step = slowest if options.objective == "throughput" else tpot
     return Predicted(
-        ttft_s=sum(stage.prefill_s for stage in stages),
+        ttft_s=first_token_s(problem, stages),
         tpot_s=tpot,
         tokens_per_s=options.parallel / step,
     )
 
 
-def _stage(stage: PricedStage) -> Stage:
+def _stage(stage: PricedStage, experts_away: int) -> Stage:
     return Stage(
         device=stage.slot.device,
         first_block=stage.first_block,
@@ -107,6 +112,7 @@ def _stage(stage: PricedStage) -> Stage:
         output_head=stage.output_head,
         memory=stage.memory,
         seconds_per_token=stage.decode_s,
+        experts_away=experts_away,
     )
 
 

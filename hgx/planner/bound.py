@@ -43,6 +43,8 @@ class Bound(NamedTuple):
     """A bound for every state of a search, as the prices give it.
 
     Attributes:
+        price: Seconds per byte of memory, by class.
+        pool_price: Seconds per byte of shared memory.
         suffix: Priced seconds of blocks ``b .. n`` (head included), shape ``(n + 2,)``.
         credit: Seconds taken off per unused device of each class, shape ``(classes,)``.
         pool_credit: Seconds taken off per shared memory with an unused device.
@@ -52,6 +54,8 @@ class Bound(NamedTuple):
         bottleneck: Whether stages combine by maximum.
     """
 
+    price: Floats
+    pool_price: Floats
     suffix: Floats
     credit: Floats
     pool_credit: Floats
@@ -60,15 +64,17 @@ class Bound(NamedTuple):
     counts: Floats
     bottleneck: bool
 
-    def rest(self, used: Floats) -> Floats:
+    def rest(self, used: Floats, mode: NDArray[np.int16] | None = None) -> Floats:
         """Least seconds still to pay from each block on.
 
         Args:
             used: Devices used of each class, shape ``(states, classes)``.
+            mode: Of each state; it makes no difference here.
 
         Returns:
             Shape ``(states, n + 1)``, indexed by the first block that is not placed yet.
         """
+        del mode
         unused = self.counts[None, :] - used
         credit = unused @ self.credit + (unused @ self.pools.T > 0) @ self.pool_credit
         rest = self.suffix[None, :-1] - credit[:, None]
@@ -158,6 +164,8 @@ class _Relaxation:
         per_byte = price + pool_price @ self._pools
         priced = (weight * self._time + per_byte[:, None] * self._load[None, :]).min(axis=0)
         return Bound(
+            price=price,
+            pool_price=pool_price,
             suffix=np.concatenate((np.cumsum(priced[::-1])[::-1], [0.0])),
             credit=price * self._room,
             pool_credit=pool_price * self._pool_room,

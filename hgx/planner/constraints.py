@@ -67,16 +67,38 @@ def broken_limits(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[s
 
 
 def check_reach(problem: Problem, placement: Placement) -> None:
-    """Check that the coordinator reaches every device and can hold its own buffers.
+    """Check that devices may be used and are in reach, and that the coordinator is large enough.
 
     Raises:
         Infeasible: It does not, or it cannot.
     """
     for device, _, _ in placement:
+        if device in problem.refused:
+            raise Infeasible(
+                f"{device} is not to be used: leave it out of --exclude, or add it to --only"
+            )
         if device in problem.unreachable:
             raise Infeasible(out_of_reach(problem, device))
+    if broken := wish_broken(problem, placement):
+        raise Infeasible(broken)
     if host_shortage(problem):
         raise Infeasible(host_too_small(problem))
+
+
+def wish_broken(problem: Problem, placement: Placement) -> str | None:
+    """Say what of the user's wishes a placement breaks; null where nothing."""
+    used = {device for device, _, _ in placement}
+    for some in problem.required:
+        if not used & some:
+            return f"{' or '.join(sorted(some))} is required, and has no stage"
+    away = {slot.node for slot in problem.slots if slot.remote and slot.device in used}
+    most = problem.question.options.max_nodes
+    if most is not None and len(away) + 1 > most:
+        return (
+            f"{len(away) + 1} machines take part, the coordinator included, "
+            f"where {most} may: allow more with --max-nodes"
+        )
+    return None
 
 
 def out_of_reach(problem: Problem, device: str) -> str:

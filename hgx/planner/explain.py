@@ -11,7 +11,7 @@ from hgx.planner.constraints import out_of_reach
 from hgx.planner.cost import block_cost
 from hgx.planner.engine_cost import as_worker, stand_ins
 from hgx.planner.work import measure_work
-from hgx.units import format_bytes, format_seconds, format_tokens
+from hgx.units import format_bytes, format_rate, format_seconds, format_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +36,8 @@ _UNMEASURED: Mapping[str | None, str] = {"vendor": "vendor figures", "default": 
 def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) -> Iterator[str]:
     """Say what limits a plan, who was left out, and what it rests on."""
     registry, workload, options, _ = problem.question
+    yield from _mapped(problem, stages)
+    yield from _experts(problem)
     yield from _limiting(problem, stages)
     yield from _full(problem, stages)
     yield from _left_out(problem, stages, proven=proven)
@@ -53,6 +55,28 @@ def explain(problem: Problem, stages: Sequence[PricedStage], *, proven: bool) ->
     yield from _evidence(registry, stages)
     yield from _engine(problem, stages)
     yield from _corrected(problem)
+
+
+def _mapped(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
+    """Say what stays on the disk, and at which rate it is read."""
+    size = sum(stage.memory.mapped_bytes for stage in stages)
+    node = next(n for n in problem.question.registry.nodes if n.id == problem.coordinator)
+    if size and node.disk_read_bytes_per_s:
+        yield (
+            f"no memory holds it: {format_bytes(size)} of weights stay on {node.id}'s disk and are "
+            f"read for every token, at {format_rate(node.disk_read_bytes_per_s)}"
+        )
+
+
+def _experts(problem: Problem) -> Iterator[str]:
+    """Say whose experts are not where their block is."""
+    away = problem.experts_away
+    if away:
+        size = sum(block.expert_bytes for block in problem.question.workload.blocks[:away])
+        yield (
+            f"the routed experts of blocks 0 to {away - 1} ({format_bytes(size)}) stay in "
+            f"{problem.coordinator}'s RAM, and its CPU runs them (handing over is assumed)"
+        )
 
 
 def _limiting(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
@@ -76,6 +100,8 @@ def _limiting(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
         f"{reads} {device.id}": float(reading[computing <= reading].sum()),
         f"launching blocks on {device.id}{assumed}": float(fixed.sum()),
     }
+    if slowest.slot.mapped:
+        seconds[f"the disk of {slowest.slot.node}"] = slowest.decode_s - sum(seconds.values())
     reason = max(seconds, key=seconds.__getitem__)
     share = seconds[reason] / total
     yield f"limited by {reason}: {share:.0%} of the {format_seconds(total)} that a token takes"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.planner.constraints import device_limits
-from hgx.planner.placement import block_seconds_of, price
-from hgx.planner.problem import build_problem
+from hgx.planner.placement import block_seconds_of, first_token_s, price
+from hgx.planner.problem import arrange, build_problem
 
 if TYPE_CHECKING:
     from hgx.planner.placement import Placement
@@ -28,7 +28,9 @@ class Forecast(NamedTuple):
     devices: tuple[DeviceSeconds, ...]
 
 
-def forecast(question: Question, coordinator: str, placement: Placement) -> Forecast:
+def forecast(
+    question: Question, coordinator: str, placement: Placement, *, mapped: bool = False
+) -> Forecast:
     """Predict one request; whether the placement fits into memory is not asked.
 
     Args:
@@ -36,14 +38,17 @@ def forecast(question: Question, coordinator: str, placement: Placement) -> Fore
             answer, and as many conversations in parallel as there were.
         coordinator: Node that serves.
         placement: On devices that the coordinator reaches.
+        mapped: Whether the coordinator's CPU reads its weights from the disk.
     """
     used = {device for device, _, _ in placement}
     devices = tuple(one for one in question.registry.devices if one.id in used)
     registry = question.registry.model_copy(update={"devices": devices})
-    problem = build_problem(question._replace(registry=registry), coordinator)
+    question = question._replace(registry=registry)
+    arrangement = arrange(question, coordinator, [device for device, _, _ in placement])
+    problem = build_problem(question, coordinator, arrangement, mapped=mapped)
     stages = price(problem, placement, device_limits(problem))
     return Forecast(
-        ttft_s=sum(stage.prefill_s for stage in stages),
+        ttft_s=first_token_s(problem, stages),
         tpot_s=sum(stage.decode_s for stage in stages),
         devices=tuple(
             DeviceSeconds(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.planner.semiring import band_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -35,11 +37,12 @@ class Take(NamedTuple):
     """A way a stage can take from a shared memory: the level it leads to, and the stages that do.
 
     ``stages`` is a class's ``inner`` table, infinite where the stage leads elsewhere or does not
-    fit into what is left.
+    fit into what is left; ``band`` is the same without stages that are too long.
     """
 
     target: int
     stages: Floats
+    band: Floats
 
 
 class Levels:
@@ -54,6 +57,7 @@ class Levels:
         self._tables = tables
         self._marks = marks
         self._takes: dict[tuple[int, int, int], Floats] = {}
+        self._bands: dict[tuple[int, int, int], Floats] = {}
         self._members = tables.pools.astype(np.int64)
         self._sizes = self._members @ np.array([len(c.devices) for c in tables.classes], dtype=int)
         self.pool_of = [
@@ -68,13 +72,19 @@ class Levels:
         """All ways a stage of a class can take from its memory, from a level on."""
         pool = self.pool_of[class_index]
         if pool < 0:
-            yield Take(OPEN_END, self._tables.classes[class_index].inner)
+            yield self._take(class_index, 0, OPEN_END)
             return
         targets = [OPEN_END] if closing else range(level, len(self._marks[pool]))
         for target in targets:
-            stages = self.stages(class_index, level, target)
-            if np.isfinite(stages).any():
-                yield Take(target, stages)
+            take = self._take(class_index, level, target)
+            if np.isfinite(take.band).any():
+                yield take
+
+    def _take(self, class_index: int, level: int, target: int) -> Take:
+        key = (class_index, level, target)
+        if key not in self._bands:
+            self._bands[key] = band_of(self.stages(*key))
+        return Take(target, self.stages(*key), self._bands[key])
 
     def stages(self, class_index: int, level: int, target: int) -> Floats:
         """Stages of a class that lead from one level to another, shape ``(n + 1, n + 1)``."""

@@ -12,7 +12,7 @@ from hgx.errors import Infeasible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hgx.planner.problem import Problem, Seconds, Slot
+    from hgx.planner.problem import Problem, Seconds, Slot, Weights
 
 Placement = tuple[tuple[str, int, int], ...]
 """``(device_id, first_block, last_block)`` in pipeline order, both ends included; the output
@@ -109,7 +109,7 @@ def price(problem: Problem, placement: Placement, limits: Mapping[str, float]) -
                 first,
                 last,
                 head,
-                _stage_memory(problem, first, last, head=head, free=free, limit=limits[device]),
+                _stage_memory(problem, placement[index], slot, head=head, limit=limits[device]),
                 prefill + wire[0],
                 decode + wire[1],
                 wire[1],
@@ -134,33 +134,52 @@ def block_seconds_of(phase: Seconds, first: int, last: int, *, head: bool) -> fl
 
 
 def _stage_memory(
-    problem: Problem, first: int, last: int, *, head: bool, free: bool, limit: float
+    problem: Problem, stage: tuple[str, int, int], slot: Slot, *, head: bool, limit: float
 ) -> StageMemory:
     footprint = problem.footprint
+    _, first, last = stage
     run = slice(first, last + 1)
     weights = footprint.weights[run].sum()
     kv = footprint.kv[run].sum()
     scratch = footprint.scratch[run].max()
     if head:
         # Behind others the host's CPU is a worker, with a copy of its own.
-        shared = footprint.shared_head if free else 0.0
+        shared = footprint.shared_head if slot.on_host and first == 0 else 0.0
         weights += footprint.weights[-1] - shared
         kv += footprint.kv[-1]
         scratch = max(scratch, footprint.scratch[-1])
-    compute = footprint.inputs + scratch
+    compute = footprint.inputs + footprint.entered[first] + scratch
+    if not head:
+        compute += footprint.left[last]
+    if slot.on_host and first == 0:
+        compute -= footprint.shared_compute
+    mapped = int(weights) if slot.mapped else 0
+    held = int(weights) - mapped
     return StageMemory(
-        weights_bytes=int(weights),
+        weights_bytes=held,
         kv_bytes=int(kv),
         compute_bytes=int(compute),
-        total_bytes=int(weights) + int(kv) + int(compute),
-        capacity_bytes=int(limit),
+        total_bytes=held + int(kv) + int(compute),
+        capacity_bytes=int(problem.host_capacity or limit) if slot.mapped else int(limit),
+        mapped_bytes=mapped,
     )
 
 
 def total_objective(problem: Problem, stages: Sequence[PricedStage]) -> float:
-    """Seconds to minimise: a weighted sum over stages, or the slowest stage's token."""
-    if problem.bottleneck:
-        return max(stage.decode_s for stage in stages)
-    prefill = sum(stage.prefill_s for stage in stages)
-    decode = sum(stage.decode_s for stage in stages)
-    return problem.prefill_weight * prefill + problem.decode_weight * decode
+    """Seconds to minimise: a weighted sum over stages, and the slowest one's weighted seconds."""
+    total = sum(weighted(stage, problem.total) for stage in stages)
+    return total + max(weighted(stage, problem.peak) for stage in stages)
+
+
+def weighted(stage: PricedStage, weights: Weights) -> float:
+    """Seconds of a stage by weights."""
+    return weights.prefill * stage.prefill_s + weights.decode * stage.decode_s
+
+
+def first_token_s(problem: Problem, stages: Sequence[PricedStage]) -> float:
+    """Seconds until the first token."""
+    whole = sum(stage.prefill_s for stage in stages)
+    if not problem.pipelined:
+        return whole
+    slowest = max(stage.prefill_s for stage in stages)
+    return (whole + (problem.batches - 1) * slowest) / problem.batches

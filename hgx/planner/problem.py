@@ -7,6 +7,7 @@ which is the output head; it always shares a device with the last block.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,22 +16,48 @@ from hgx.gguf.memory import compute_buffers, host_buffers, kv_bytes
 from hgx.planner.calibrate import NEUTRAL, NO_CORRECTIONS
 from hgx.planner.cost import Hop, block_seconds, hop_seconds, wires_from
 from hgx.planner.engine_cost import as_worker
+from hgx.planner.mapped import with_mapped_weights
+from hgx.planner.pools import Pool, node_rams
 from hgx.planner.sampling import COORDINATOR_S, choose_sampling
+from hgx.planner.wishes import read_wishes
 from hgx.planner.work import measure_work, run_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hgx.core.options import PlanOptions
-    from hgx.core.registry import Device, Node, Registry
+    from hgx.core.registry import Device, Registry
     from hgx.core.workload import Workload
     from hgx.planner.calibrate import Correction
     from hgx.planner.cost import Wire
+    from hgx.planner.pools import Ram
     from hgx.planner.work import Work
 
     Floats = NDArray[np.float64]
+
+
+class Arrangement(Enum):
+    """How the stages of a placement stand to each other, which decides what the engine copies.
+
+    Attributes:
+        ALONE: There is one stage only.
+        HOST_FIRST: The first of several is on the coordinator's CPU, in the engine's own process.
+        PIPELINE: All of several are devices to the engine: it keeps copies of what they are fed,
+            and may have them work at the same time.
+    """
+
+    ALONE = auto()
+    HOST_FIRST = auto()
+    PIPELINE = auto()
+
+
+class Weights(NamedTuple):
+    """How much the seconds of the prompt and of one token count."""
+
+    prefill: float = 0.0
+    decode: float = 0.0
 
 
 class Question(NamedTuple):
@@ -57,18 +84,36 @@ class Footprint(NamedTuple):
         kv: Shape ``(n_block + 1,)``.
         scratch: Compute buffer a block needs by itself; the largest of a stage counts.
         inputs: Compute buffer every stage needs.
+        entered: Compute buffer a stage needs besides that begins with a block; ``(n_block,)``.
+        left: The same of one that ends with a block, if not with the last.
         shared_head: Part of the head's weights that the coordinator's host holds anyway.
         host_weights: Bytes on the coordinator's host whatever the placement.
         host_compute: Bytes of scratch there.
+        shared_compute: Part of it that is counted in a first stage on the coordinator's CPU too.
     """
 
     weights: Floats
     kv: Floats
     scratch: Floats
     inputs: float
+    entered: Floats
+    left: Floats
     shared_head: float
     host_weights: float
     host_compute: float
+    shared_compute: float
+
+
+NO_FOOTPRINT = Footprint(
+    *np.zeros((3, 1)),
+    inputs=0.0,
+    entered=np.zeros(0),
+    left=np.zeros(0),
+    shared_head=0.0,
+    host_weights=0.0,
+    host_compute=0.0,
+    shared_compute=0.0,
+)
 
 
 class Seconds(NamedTuple):
@@ -91,6 +136,7 @@ class Slot(NamedTuple):
             a wire; anywhere else in the order it is a worker on the loopback.
         remote: Whether it stands on another node.
         samples: Whether it draws the tokens where it has the output head behind a wire.
+        mapped: Whether its weights stay on the disk, and are read whenever they are used.
     """
 
     device: str
@@ -101,85 +147,160 @@ class Slot(NamedTuple):
     on_host: bool
     remote: bool
     samples: bool
-
-
-class Pool(NamedTuple):
-    """Devices that share one memory: the bytes they take together are bounded.
-
-    A pool of one is an ordinary limit. The coordinator's pool is smaller by its own buffers.
-    """
-
-    devices: frozenset[str]
-    capacity: float
+    mapped: bool = False
 
 
 class Problem(NamedTuple):
-    """All there is to know for a search; see the module's text."""
+    """All there is to know for a search; see the module's text.
+
+    The objective is the sum of all stages' seconds by the weights ``total``, and the largest of
+    one stage's by the weights ``peak``.
+    """
 
     question: Question
     n_block: int
     coordinator: str
+    arrangement: Arrangement
     slots: tuple[Slot, ...]
     pools: tuple[Pool, ...]
     footprint: Footprint
-    prefill_weight: float
-    decode_weight: float
-    bottleneck: bool
+    total: Weights
+    peak: Weights
+    batches: int
     host_capacity: float | None
     unreachable: tuple[str, ...]
+    refused: tuple[str, ...]
+    required: tuple[frozenset[str], ...]
+    mapped: bool
+    experts_away: int = 0
+
+    @property
+    def bottleneck(self) -> bool:
+        """Whether only the slowest stage counts."""
+        return not any(self.total)
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether the micro-batches of a prompt follow each other through the stages."""
+        return self.arrangement is Arrangement.PIPELINE and self.question.options.rpc == "async"
 
 
-def build_problem(question: Question, coordinator: str) -> Problem:
+def arrange(question: Question, coordinator: str, devices: Sequence[str]) -> Arrangement:
+    """Tell the arrangement of stages on devices, in their order."""
+    if len(devices) == 1:
+        return Arrangement.ALONE
+    first = next(device for device in question.registry.devices if device.id == devices[0])
+    own = first.node == coordinator and first.backend == "cpu"
+    return Arrangement.HOST_FIRST if own else Arrangement.PIPELINE
+
+
+def build_problem(
+    question: Question,
+    coordinator: str,
+    arrangement: Arrangement = Arrangement.PIPELINE,
+    *,
+    mapped: bool = False,
+) -> Problem:
     """Turn documents into numbers.
 
     Args:
         question: What is asked.
         coordinator: Node id; it must be in the registry.
+        arrangement: What all placements are to be like.
+        mapped: Whether the coordinator's CPU may have more weights than its memory holds, where
+            the engine's own process runs them; an rpc server would hold them.
     """
     registry, workload, options, _ = question
     work = measure_work(workload, options)
-    footprint = _footprint(workload, options)
     slots: list[Slot] = []
     unreachable: list[str] = []
     wires = wires_from(registry, coordinator)
+    wishes = read_wishes(registry, options)
     for device in registry.devices:
+        if device.id in wishes.refused:
+            continue
         if device.node in wires:
             slots.append(_slot(question, coordinator, device, work, wires[device.node]))
         else:
             unreachable.append(device.id)
-    reachable = {slot.device for slot in slots}
-    rams = {ram.node: ram for ram in _rams(registry, options.headroom_bytes)}
-    host = rams[coordinator].capacity
-    throughput = options.objective == "throughput"
-    return Problem(
+    unarranged = Problem(
         question=question,
         n_block=workload.n_block,
         coordinator=coordinator,
+        arrangement=arrangement,
         slots=tuple(slots),
-        pools=tuple(_pools(rams.values(), coordinator, footprint, reachable)),
-        footprint=footprint,
-        prefill_weight=0.0 if throughput else 1.0,
-        decode_weight=1.0 if throughput else float(options.output_tokens),
-        bottleneck=throughput,
-        host_capacity=host,
+        pools=(),
+        footprint=NO_FOOTPRINT,
+        total=Weights(),
+        peak=Weights(),
+        batches=work.batches,
+        host_capacity=None,
         unreachable=tuple(unreachable),
+        refused=tuple(sorted(wishes.refused)),
+        required=wishes.required,
+        mapped=mapped,
+    )
+    return rearranged(unarranged, arrangement)
+
+
+def rearranged(problem: Problem, arrangement: Arrangement) -> Problem:
+    """Return the same problem for another arrangement."""
+    registry, workload, options, _ = problem.question
+    footprint = _footprint(workload, options, arrangement)
+    rams = node_rams(registry, options.headroom_bytes)
+    overlap = arrangement is Arrangement.PIPELINE and options.rpc == "async"
+    total, peak = _weights(options, problem.batches if overlap else 1)
+    host = rams[problem.coordinator].capacity
+    if problem.mapped and arrangement is not Arrangement.PIPELINE:
+        problem = with_mapped_weights(problem, footprint, host)
+    return problem._replace(
+        arrangement=arrangement,
+        pools=tuple(_pools(problem, rams, footprint)),
+        footprint=footprint,
+        total=total,
+        peak=peak,
+        host_capacity=host,
     )
 
 
-def _footprint(workload: Workload, options: PlanOptions) -> Footprint:
+def _weights(options: PlanOptions, batches: int) -> tuple[Weights, Weights]:
+    """What counts of all stages together, and what of the slowest.
+
+    Where micro-batches follow each other, the first passes all stages, and each other one comes
+    out as long after the one before as the slowest stage takes.
+    """
+    tokens = float(options.output_tokens)
+    through, slowest = 1.0 / batches, (batches - 1.0) / batches
+    match options.objective:
+        case "latency":
+            return Weights(through, tokens), Weights(slowest)
+        case "throughput":
+            return Weights(), Weights(decode=1.0)
+        case "balanced":
+            half = Weights(through / 2, tokens / 2)
+            return half, Weights(slowest / 2, tokens / 2)
+
+
+def _footprint(workload: Workload, options: PlanOptions, arrangement: Arrangement) -> Footprint:
     run = run_shape(options)
     parts = (*workload.blocks, workload.output)
-    compute = compute_buffers(workload, run)
-    host = host_buffers(workload, run)
+    pipelined, host_first = (
+        arrangement is one for one in (Arrangement.PIPELINE, Arrangement.HOST_FIRST)
+    )
+    compute = compute_buffers(workload, run, pipelined=pipelined, host_first=host_first)
+    host = host_buffers(workload, run, pipelined=pipelined, host_first=host_first)
     shared = workload.embedding_bytes if workload.tied_embedding else 0
     return Footprint(
         weights=np.array([float(part.total_weight_bytes) for part in parts]),
         kv=np.array([float(kv_bytes(part.kv, run)) for part in parts]),
         scratch=np.array([float(size) for size in (*compute.blocks, compute.output)]),
         inputs=float(compute.inputs),
+        entered=np.array([float(size) for size in compute.entered]),
+        left=np.array([float(size) for size in compute.left]),
         shared_head=float(shared),
         host_weights=float(host.weights),
         host_compute=float(host.compute),
+        shared_compute=float(host.shared),
     )
 
 
@@ -219,45 +340,13 @@ def _slot(question: Question, coordinator: str, device: Device, work: Work, wire
     )
 
 
-class _Ram(NamedTuple):
-    """A node's RAM: the devices in it, and bytes that may be taken; None where unknown."""
-
-    node: str
-    devices: tuple[str, ...]
-    capacity: float | None
-
-
-def _rams(registry: Registry, headroom: int) -> Iterator[_Ram]:
-    """For every node, its CPUs and the devices whose memory is the same as the CPUs'."""
-    members: dict[str, list[Device]] = {node.id: [] for node in registry.nodes}
-    for device in registry.devices:
-        if device.backend == "cpu" or device.unified_memory:
-            members[device.node].append(device)
-    for node in registry.nodes:
-        mine = members[node.id]
-        yield _Ram(
-            node.id, tuple(device.id for device in mine), _ram_capacity(node, mine, headroom)
-        )
-
-
-def _pools(
-    rams: Iterable[_Ram], coordinator: str, footprint: Footprint, reachable: set[str]
-) -> Iterator[Pool]:
+def _pools(problem: Problem, rams: Mapping[str, Ram], footprint: Footprint) -> Iterator[Pool]:
     """Devices that share their node's RAM, the coordinator's own buffers taken off it."""
-    for ram in rams:
-        shared = frozenset(device for device in ram.devices if device in reachable)
+    sharing = {slot.device for slot in problem.slots if not slot.mapped}
+    for ram in rams.values():
+        shared = frozenset(device for device in ram.devices if device in sharing)
         if ram.capacity is None or not shared:
             continue
-        own = footprint.host_weights + footprint.host_compute if ram.node == coordinator else 0.0
+        own = footprint.host_weights + footprint.host_compute
+        own = own if ram.node == problem.coordinator else 0.0
         yield Pool(shared, max(0.0, ram.capacity - own))
-
-
-def _ram_capacity(node: Node, members: list[Device], headroom: int) -> float | None:
-    """Bytes of a node's RAM that may be taken, or None where nothing is known of it."""
-    known = [s for s in (node.ram_total_bytes, node.ram_free_bytes) if s is not None]
-    sizes = [device.usable_bytes for device in members]
-    if any(device.unified_memory for device in members):
-        known.append(max(sizes))
-    elif sizes:
-        known.append(sum(sizes))
-    return max(0.0, float(min(known) - headroom)) if known else None

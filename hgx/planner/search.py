@@ -22,7 +22,7 @@ import numpy as np
 from hgx.planner.layer import CLOSED, Layer, merged, pick
 from hgx.planner.levels import OPEN_END
 from hgx.planner.reporter import Silent
-from hgx.planner.semiring import append, combine
+from hgx.planner.semiring import append, append_band, band_of, combine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from hgx.planner.bound import Bound
     from hgx.planner.levels import Levels, Take
+    from hgx.planner.paths import PathBound
     from hgx.planner.reporter import Reporter
     from hgx.planner.tables import DeviceClass, Tables
 
@@ -109,7 +110,7 @@ class Search:
     def __init__(
         self,
         tables: Tables,
-        bound: Bound,
+        bound: Bound | PathBound,
         levels: Levels,
         expired: Callable[[], bool],
         reporter: Reporter | None = None,
@@ -121,6 +122,7 @@ class Search:
         self._reporter = reporter or Silent()
         self._counts = np.array([len(c.devices) for c in tables.classes], dtype=np.uint16)
         self._layers: list[Layer] = []
+        self._capped: dict[tuple[int, int, int, bool, bool, bool], Floats] = {}
         self._goal: _Goal | None = None
 
     def run(self, target: float, width: int) -> Found:
@@ -161,7 +163,7 @@ class Search:
 
     def _floor(self, layer: Layer) -> Floats:
         """Least objective each state can still lead to, shape ``(states,)``."""
-        rest = self._bound.rest(layer.used.astype(np.float64))
+        rest = self._bound.rest(layer.used.astype(np.float64), layer.mode)
         return self._combine(layer.cost, rest).min(axis=1)
 
     def _combine(self, done: Floats, more: Floats) -> Floats:
@@ -172,19 +174,33 @@ class Search:
         first = len(self._layers) == 1
         for index, device_class in enumerate(self._tables.classes):
             for entry in self._entries(layer, index, device_class):
-                wire = device_class.wire_last(first=first, entered=entry.entered)
-                last = self._levels.last(index, entry.level) + wire
-                total = self._combine(layer.cost[entry.rows], last[None, :])
+                rows = self._completing(layer, entry.rows, index)
+                if not len(rows):
+                    continue
+                toll = device_class.toll_last(first=first, entered=entry.entered)
+                last = self._levels.last(index, entry.level) + toll
+                total = self._combine(layer.cost[rows], last[None, :])
                 value = float(total.min())
                 if value < best * (1 - WORTHWHILE):
                     best = value
-                    row = int(entry.rows[int(total.min(axis=1).argmin())])
+                    row = int(rows[int(total.min(axis=1).argmin())])
                     self._goal = _Goal(len(self._layers) - 1, row, index)
                     self._reporter.improved(best)
         return best
 
+    def _completing(self, layer: Layer, rows: NDArray[np.intp], index: int) -> NDArray[np.intp]:
+        """Those states that a last stage of a class makes what was wished for."""
+        tables = self._tables
+        if not tables.constrained:
+            return rows
+        used = layer.used[rows]
+        used[:, index] += 1
+        return rows[tables.allowed(used) & tables.fulfilled(used)]
+
     def _entries(self, layer: Layer, index: int, device_class: DeviceClass) -> Iterator[_Entry]:
         """States that a class can follow, in slabs, so that the clock is looked at often."""
+        if len(self._layers) == 1 and self._tables.opening and index not in self._tables.opening:
+            return
         free = layer.used[:, index] < self._counts[index]
         pool = self._levels.pool_of[index]
         for mode in sorted({CLOSED, device_class.group}):
@@ -223,26 +239,32 @@ class Search:
         """Append one stage of a class, in one way to take memory and to leave hidden states."""
         device_class = self._tables.classes[index]
         first = len(self._layers) == 1
-        wire = device_class.wire(first=first, entered=entry.entered, left=mode == CLOSED)
+        toll = device_class.toll(first=first, entered=entry.entered, left=mode == CLOSED)
         used, level = layer.used[entry.rows], layer.level[entry.rows]
         used[:, index] += 1
         pool = self._levels.pool_of[index]
         if pool >= 0:
             level[:, pool] = max(take.target, 0)
         modes = np.full(len(entry.rows), mode, dtype=np.int16)
-        stages = take.stages + wire
-        bottleneck = self._tables.bottleneck
-        return Layer(
-            used, level, modes, append(layer.cost[entry.rows], stages, bottleneck=bottleneck)
-        )
+        cost, bottleneck = layer.cost[entry.rows], self._tables.bottleneck
+        if bottleneck:
+            longer = append(cost, take.stages + toll, bottleneck=True)
+        elif isinstance(toll, np.ndarray):
+            key = (index, entry.level, take.target, first, entry.entered, mode == CLOSED)
+            if key not in self._capped:
+                self._capped[key] = band_of(take.stages + toll)
+            longer = append_band(cost, self._capped[key])
+        else:
+            longer = append_band(cost, take.band) + toll
+        return Layer(used, level, modes, longer)
 
     def _pruned(self, layer: Layer, best: float) -> Layer:
         """Drop entries that cannot lead below the incumbent, and states without entries."""
-        rest = self._bound.rest(layer.used.astype(np.float64))
+        rest = self._bound.rest(layer.used.astype(np.float64), layer.mode)
         hopeless = self._combine(layer.cost, rest) >= best * (1 - WORTHWHILE)
         cost = np.where(hopeless, np.inf, layer.cost)
         cost[:, -1] = np.inf  # the output head needs a block beside it
-        kept = np.isfinite(cost).any(axis=1)
+        kept = np.isfinite(cost).any(axis=1) & self._tables.allowed(layer.used)
         return pick(layer._replace(cost=cost), np.flatnonzero(kept))
 
     def _narrow(self, layer: Layer, width: int) -> tuple[Layer, float]:
@@ -260,11 +282,11 @@ class Search:
         layer = self._layers[goal.depth]
         entered = layer.mode[goal.row] == CLOSED
         last = classes[goal.class_index]
-        wire = last.wire_last(first=goal.depth == 0, entered=bool(entered))
+        toll = last.toll_last(first=goal.depth == 0, entered=bool(entered))
         pool = self._levels.pool_of[goal.class_index]
         level = int(layer.level[goal.row, pool]) if pool >= 0 else 0
         stages = self._levels.last(goal.class_index, level)
-        total = self._combine(layer.cost[goal.row], stages + wire)
+        total = self._combine(layer.cost[goal.row], stages + toll)
         end = int(total.argmin())
         runs = [Run(goal.class_index, end, self._tables.n_block)]
         row = goal.row
@@ -279,14 +301,17 @@ class Search:
         layer, before = self._layers[depth], self._layers[depth - 1]
         mode = int(layer.mode[row])
         best = (np.inf, Run(-1, 0, 0), -1)
+        opening = self._tables.opening
         for index in map(int, np.flatnonzero(layer.used[row])):
             device_class = self._tables.classes[index]
+            if depth == 1 and opening and index not in opening:
+                continue
             if mode not in (CLOSED, device_class.group):
                 continue
             for source, stages in self._sources(layer, before, row, index):
                 entered = bool(before.mode[source] == CLOSED)
-                wire = device_class.wire(first=depth == 1, entered=entered, left=mode == CLOSED)
-                steps = self._combine(before.cost[source], stages[:, end] + wire)
+                toll = device_class.toll(first=depth == 1, entered=entered, left=mode == CLOSED)
+                steps = self._combine(before.cost[source], (stages + toll)[:, end])
                 begin = int(steps.argmin())
                 if steps[begin] < best[0]:
                     best = (float(steps[begin]), Run(index, begin, end), source)

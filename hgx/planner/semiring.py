@@ -44,3 +44,40 @@ def append(cost: Floats, stages: Floats, *, bottleneck: bool) -> Floats:
         joined = combine(done, table[None], bottleneck=bottleneck)
         out[at : at + step, low + 1 :] = joined.min(axis=1)
     return out
+
+
+def band_of(stages: Floats) -> Floats:
+    """Leave out of a table what is infinite for every stage: those that are too long.
+
+    Args:
+        stages: Cost of a stage of blocks ``b .. e-1`` at ``[b, e]``, shape ``(n + 1, n + 1)``.
+
+    Returns:
+        Cost of the stage that ends at ``e`` and begins ``L - j`` blocks before at ``[j, e]``, ``L``
+        being the length of the longest; shape ``(L, n + 1)``.
+    """
+    begins, ends = np.nonzero(np.isfinite(stages))
+    longest = int((ends - begins).max(initial=1))
+    begin = np.arange(len(stages))[None, :] - np.arange(longest, 0, -1)[:, None]
+    end = np.broadcast_to(np.arange(len(stages)), begin.shape)
+    return np.where(begin >= 0, stages[np.maximum(begin, 0), end], np.inf)
+
+
+def append_band(cost: Floats, band: Floats) -> Floats:
+    """Append one stage to many states, where costs add up and no stage is long.
+
+    Args:
+        cost: Least cost of the first ``b`` blocks, shape ``(states, n + 1)``.
+        band: See ``band_of``.
+
+    Returns:
+        The same as ``append``.
+    """
+    width, longest = cost.shape[1], len(band)
+    out = np.full(cost.shape, np.inf)
+    padded = np.concatenate((np.full((len(cost), longest), np.inf), cost), axis=1)
+    longer = np.empty(cost.shape)
+    for at, stages in enumerate(band):  # rows are long and lengths few: each step is over rows
+        np.add(padded[:, at : at + width], stages, out=longer)
+        np.minimum(out, longer, out=out)
+    return out

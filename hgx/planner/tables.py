@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.planner.cost import Hop
+from hgx.planner.problem import Arrangement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from hgx.planner.problem import Footprint, Pool, Problem, Slot
+    from hgx.planner.problem import Footprint, Pool, Problem, Slot, Weights
 
     Floats = NDArray[np.float64]
 
@@ -51,22 +52,30 @@ class DeviceClass:
         group: Index of the remote node they share with other devices, or -1.
         unit: Objective seconds per block, head last, shape ``(n + 1,)``, without wire.
         hop: Objective seconds on the wire.
+        peak_unit: Seconds per block that no stage may have more of than ``cap``, likewise.
+        peak_hop: The same on the wire.
+        cap: Most of those seconds in one stage; infinite where it does not matter.
         free_first: Whether a first stage has no wire (the coordinator's CPU).
         limit: Bytes one device may take.
         room: Bytes of them for weights and KV, the smallest possible scratch taken off.
-        head_discount: Bytes of the output head that are there anyway, where all blocks are.
         stage_bytes: Bytes of every possible stage.
+        away: Whether they are on other nodes than the coordinator.
+        wanted: Indices of the requirements that one of them fulfils.
     """
 
     devices: tuple[str, ...]
     group: int
     unit: Floats
     hop: Hop
+    peak_unit: Floats
+    peak_hop: Hop
+    cap: float
     free_first: bool
     limit: float
     room: float
-    head_discount: float
     stage_bytes: StageBytes
+    away: bool
+    wanted: tuple[int, ...]
 
     @cached_property
     def inner(self) -> Floats:
@@ -78,14 +87,14 @@ class DeviceClass:
     def last(self) -> Floats:
         """The same of blocks ``b .. n-1`` and the output head, shape ``(n + 1,)``."""
         fits = self.last_bytes <= self.limit
+        if self.free_first:
+            fits[0] = False  # with all blocks it is alone, and the engine keeps other buffers
         return np.where(fits, self._upto[-1] - self._upto + self.unit[-1], np.inf)
 
     @cached_property
     def last_bytes(self) -> Floats:
         """Bytes of blocks ``b .. n-1`` and the output head, shape ``(n + 1,)``."""
-        taken = self.stage_bytes.last.copy()
-        taken[0] -= self.head_discount
-        return taken
+        return self.stage_bytes.last
 
     @cached_property
     def _upto(self) -> Floats:
@@ -109,6 +118,43 @@ class DeviceClass:
             return 0.0
         return self.hop.turn + entered * self.hop.enter + self.hop.finish
 
+    def toll(self, *, first: bool, entered: bool, left: bool) -> float | Floats:
+        """What an inner stage costs besides ``inner``: its wire; infinite beyond the cap.
+
+        Args:
+            first: Whether it is the first stage.
+            entered: Whether hidden states come over the wire.
+            left: Whether they go back over it.
+
+        Returns:
+            Seconds, of shape ``(n + 1, n + 1)`` where there is a cap.
+        """
+        wire = self.wire(first=first, entered=entered, left=left)
+        if np.isinf(self.cap):
+            return wire
+        peak = 0.0 if first and self.free_first else _crossing(self.peak_hop, entered, left)
+        return np.where(self._peak_inner + peak <= self.cap, wire, np.inf)
+
+    def toll_last(self, *, first: bool, entered: bool) -> float | Floats:
+        """The same for the stage with the output head, besides ``last``; shape ``(n + 1,)``."""
+        wire = self.wire_last(first=first, entered=entered)
+        if np.isinf(self.cap):
+            return wire
+        hop = self.peak_hop
+        free = first and self.free_first
+        peak = 0.0 if free else _crossing(hop, entered, False) + hop.finish
+        return np.where(self.peak_last + peak <= self.cap, wire, np.inf)
+
+    @cached_property
+    def _peak_inner(self) -> Floats:
+        upto = np.concatenate(([0.0], np.cumsum(self.peak_unit[:-1])))
+        return upto[None, :] - upto[:, None]
+
+    @cached_property
+    def peak_last(self) -> Floats:
+        """Capped seconds of blocks ``b .. n-1`` and the head without wire, shape ``(n + 1,)``."""
+        return self._peak_inner[:, -1] + self.peak_unit[-1]
+
     @property
     def least_wire(self) -> float:
         """The least that using one of these devices costs on the wire."""
@@ -131,6 +177,9 @@ class Tables(NamedTuple):
         pool_room: Bytes of them for weights and KV, shape ``(pools,)``.
         load: Bytes of weights and KV per block, head last, shape ``(n + 1,)``.
         head_floor: Bytes the head takes at least, wherever it stands.
+        opening: Indices of the classes that may have the first stage; none where all may.
+        most_away: Nodes beside the coordinator that may take part; None where all may.
+        required: Which classes fulfil each requirement, shape ``(requirements, classes)``.
     """
 
     n_block: int
@@ -141,10 +190,38 @@ class Tables(NamedTuple):
     pool_room: Floats
     load: Floats
     head_floor: float
+    opening: tuple[int, ...]
+    most_away: int | None
+    required: NDArray[np.bool_]
+
+    @property
+    def constrained(self) -> bool:
+        """Whether it matters which devices are used, and not only what they hold."""
+        return bool(len(self.required)) or self.most_away is not None
+
+    def allowed(self, used: NDArray[np.uint16]) -> NDArray[np.bool_]:
+        """Whether no more nodes take part than may, shape ``(states,)``."""
+        if self.most_away is None:
+            return np.ones(len(used), dtype=np.bool_)
+        away = np.array([one.away for one in self.classes])
+        groups = np.array([one.group for one in self.classes])
+        nodes = used[:, away & (groups < 0)].sum(axis=1, dtype=np.int64)
+        for group in range(int(groups.max()) + 1):
+            nodes = nodes + used[:, groups == group].any(axis=1)
+        return nodes <= self.most_away
+
+    def fulfilled(self, used: NDArray[np.uint16]) -> NDArray[np.bool_]:
+        """Whether all that must be used is used, shape ``(states,)``."""
+        found = (used.astype(np.int64) @ self.required.T.astype(np.int64)) > 0
+        return found.sum(axis=1) == len(self.required)
 
 
 def build_tables(
-    problem: Problem, limits: Mapping[str, float], pools: Sequence[Pool] = ()
+    problem: Problem,
+    limits: Mapping[str, float],
+    pools: Sequence[Pool] = (),
+    *,
+    cap: float = np.inf,
 ) -> Tables:
     """Write out the stage tables.
 
@@ -152,8 +229,9 @@ def build_tables(
         problem: The problem.
         limits: Bytes each device may take, by id; a device that is not named is left out.
         pools: Memories that several devices share, each device in one of them at most.
+        cap: Most seconds that one stage may take by the weights of the problem's peak.
     """
-    footprint = problem.footprint
+    footprint, wished = problem.footprint, problem.question.options.max_nodes
     slots = [slot for slot in problem.slots if slot.device in limits]
     crowded = [n for n, count in Counter(s.node for s in slots if s.remote).items() if count > 1]
     groups = {node: index for index, node in enumerate(sorted(crowded))}
@@ -161,7 +239,8 @@ def build_tables(
     for slot in sorted(slots, key=lambda slot: slot.device):
         group = groups.get(slot.node, -1) if slot.remote else -1
         pool = next((i for i, pool in enumerate(pools) if slot.device in pool.devices), -1)
-        key = _class_key(slot, group, pool, limits[slot.device])
+        wanted = _wanted(problem, slot.device)
+        key = (*_class_key(slot, group, pool, limits[slot.device]), wanted)
         classes.setdefault(key, []).append(slot)
     sizes = stage_bytes(footprint)
     smallest = min(sizes.inner.min(), sizes.last.min() - footprint.shared_head)
@@ -172,12 +251,18 @@ def build_tables(
             group=groups.get(members[0].node, -1) if members[0].remote else -1,
             limit=limits[members[0].device],
             sizes=sizes,
+            cap=cap,
         )
         for members in classes.values()
         if limits[members[0].device] >= smallest
     )
+    hosts = {slot.device for slot in slots if slot.on_host}
+    opening = _opening(problem.arrangement, [one.devices[0] in hosts for one in usable])
+    if opening is None:
+        usable, opening = (), ()
     load = footprint.weights + footprint.kv
-    floor = float(load[-1]) - (footprint.shared_head if any(s.on_host for s in slots) else 0.0)
+    free = any(one.free_first for one in usable)
+    floor = float(load[-1]) - (footprint.shared_head if free else 0.0)
     shares = [[float(c.devices[0] in pool.devices) for c in usable] for pool in pools]
     return Tables(
         n_block=problem.n_block,
@@ -188,7 +273,28 @@ def build_tables(
         pool_room=np.array([_room(footprint, pool.capacity) for pool in pools]),
         load=load,
         head_floor=floor,
+        opening=opening,
+        most_away=None if wished is None else wished - 1,
+        required=np.array(
+            [[at in one.wanted for one in usable] for at in range(len(problem.required))],
+            dtype=np.bool_,
+        ).reshape(len(problem.required), len(usable)),
     )
+
+
+def _wanted(problem: Problem, device: str) -> tuple[int, ...]:
+    """Indices of the requirements that a device fulfils."""
+    return tuple(at for at, some in enumerate(problem.required) if device in some)
+
+
+def _opening(arrangement: Arrangement, on_host: Sequence[bool]) -> tuple[int, ...] | None:
+    """Which classes may have the first stage: none where all may, None where nobody may."""
+    if arrangement is Arrangement.ALONE or (
+        arrangement is Arrangement.PIPELINE and not any(on_host)
+    ):
+        return ()
+    wanted = arrangement is Arrangement.HOST_FIRST
+    return tuple(at for at, host in enumerate(on_host) if host == wanted) or None
 
 
 def stage_bytes(footprint: Footprint) -> StageBytes:
@@ -199,12 +305,12 @@ def stage_bytes(footprint: Footprint) -> StageBytes:
     begin, block = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     scratch = np.where(block >= begin, footprint.scratch[None, :n], -np.inf)
     peak = np.maximum.accumulate(scratch, axis=1)
-    taken = upto[None, 1:] - upto[:n, None] + peak + footprint.inputs
-    inner[:n, 1:] = np.where(block >= begin, taken, np.inf)
+    taken = upto[None, 1:] - upto[:n, None] + peak + footprint.inputs + footprint.entered[:, None]
+    inner[:n, 1:] = np.where(block >= begin, taken + footprint.left, np.inf)
     head = footprint.weights[n] + footprint.kv[n]
     last = np.full(n + 1, np.inf)
     rise = np.maximum(0.0, footprint.scratch[n] - peak[:, -1])
-    last[:n] = inner[:n, n] + head + rise
+    last[:n] = taken[:, -1] + head + rise
     return StageBytes(inner, last)
 
 
@@ -213,16 +319,17 @@ def _room(footprint: Footprint, limit: float) -> float:
     return max(0.0, limit - footprint.inputs - float(footprint.scratch.min()))
 
 
-def objective_seconds(problem: Problem, slot: Slot) -> tuple[Floats, Hop]:
-    """Seconds a slot adds to the objective, per block (head last) and on the wire."""
-    unit = problem.prefill_weight * slot.prefill.blocks + problem.decode_weight * slot.decode.blocks
+def weighted_seconds(slot: Slot, weights: Weights) -> tuple[Floats, Hop]:
+    """Seconds of a slot by weights, per block (head last) and on the wire."""
+    unit = weights.prefill * slot.prefill.blocks + weights.decode * slot.decode.blocks
     hop = Hop.total(
-        (
-            slot.prefill.hop.scaled(problem.prefill_weight),
-            slot.decode.hop.scaled(problem.decode_weight),
-        )
+        (slot.prefill.hop.scaled(weights.prefill), slot.decode.hop.scaled(weights.decode))
     )
     return unit, hop
+
+
+def _crossing(hop: Hop, entered: bool, left: bool) -> float:
+    return hop.turn + entered * hop.enter + left * hop.leave
 
 
 def _class_key(slot: Slot, group: int, pool: int, limit: float) -> tuple[object, ...]:
@@ -239,18 +346,30 @@ def _class_key(slot: Slot, group: int, pool: int, limit: float) -> tuple[object,
 
 
 def _device_class(
-    problem: Problem, members: list[Slot], *, group: int, limit: float, sizes: StageBytes
+    problem: Problem,
+    members: list[Slot],
+    *,
+    group: int,
+    limit: float,
+    sizes: StageBytes,
+    cap: float,
 ) -> DeviceClass:
     slot = members[0]
-    unit, hop = objective_seconds(problem, slot)
+    unit, hop = weighted_seconds(slot, problem.peak if problem.bottleneck else problem.total)
+    peak_unit, peak_hop = weighted_seconds(slot, problem.peak)
+    free = slot.on_host and problem.arrangement is not Arrangement.PIPELINE
     return DeviceClass(
         devices=tuple(member.device for member in members),
         group=group,
         unit=unit,
         hop=hop,
-        free_first=slot.on_host,
+        peak_unit=peak_unit,
+        peak_hop=peak_hop,
+        cap=cap,
+        free_first=free,
         limit=limit,
         room=_room(problem.footprint, limit),
-        head_discount=problem.footprint.shared_head if slot.on_host else 0.0,
         stage_bytes=sizes,
+        away=slot.remote,
+        wanted=_wanted(problem, slot.device),
     )

@@ -74,6 +74,11 @@ class Work(NamedTuple):
     decode: Batch
     prefill: tuple[Batch, ...]
 
+    @property
+    def batches(self) -> int:
+        """Micro-batches that the prompt is read in."""
+        return sum(batch.times for batch in self.prefill)
+
 
 def run_shape(options: PlanOptions) -> RunShape:
     """What the memory formulas need of the options.

@@ -14,6 +14,7 @@ from hgx.serve.launch import Launch
 if TYPE_CHECKING:
     from hgx.core.options import PlanOptions
     from hgx.core.registry import Registry
+    from hgx.flows.context import Longest
     from hgx.flows.inputs import Model
     from hgx.store.home import Home
     from hgx.store.ledger import Ledger
@@ -27,6 +28,7 @@ def alone(
     *,
     ledger: Ledger | None = None,
     threads: int | None = None,
+    longest: Longest | None = None,
 ) -> Launch:
     """Plan a model for this machine, with those devices that the embedded engine can use.
 
@@ -37,6 +39,7 @@ def alone(
         options: How it will be run.
         ledger: Served requests, by which predictions are corrected.
         threads: Threads on the CPU; one per physical core where null.
+        longest: Asks for the longest context that fits in place of that of the options.
 
     Raises:
         Unavailable: The engine is not installed.
@@ -50,7 +53,12 @@ def alone(
     if not usable.registry.devices:
         msg = f"the registry has no device of this machine ({node}) that the engine can use: "
         raise RegistryError(msg + "run hgx discover, or name another registry with --devices")
-    workload, plan = plan_model(model.path, usable.registry, options, node, ledger=ledger)
+    # The package's engine is not told of single tensors.
+    options = options.model_copy(update={"cpu_experts": 0})
+    workload, plan = plan_model(
+        model.path, usable.registry, options, node, ledger=ledger, longest=longest
+    )
+    options = options.model_copy(update={"ctx": plan.ctx})
     spec = engine_spec(
         plan, workload, options, usable.registry, devices, alias=model.alias, threads=threads
     )

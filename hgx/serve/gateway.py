@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from hgx.serve.activity import Activity
 from hgx.serve.errors import error_event, error_response
+from hgx.serve.gate import Gate
 from hgx.serve.timings import TAIL_BYTES, timings_in
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from hgx.engine.base import Endpoint
     from hgx.serve.activity import Ongoing
+    from hgx.serve.gate import Ticket
 
     Served = Callable[[dict[str, float]], None]
     """Told llama.cpp's timings of each answer that had the engine for itself."""
@@ -30,6 +32,9 @@ MAX_BODY_BYTES = 32 * 1024**2
 _EVENT_STREAM = "text/event-stream"
 _GONE = 499
 """Status of an answer nobody waits for any more; it is never sent."""
+
+_KNOCK_S = 0.05
+"""A request that has to wait asks so often whether it may go on."""
 
 _DYING_S = 1.0
 """How long a process takes to end, once its connections are closed."""
@@ -48,6 +53,7 @@ class Gateway:
         endpoint: Where the engine listens, and its key.
         alive: Whether the engine still runs.
         served: Told of each answer that no other request slowed down.
+        gate: Lets requests through; all of them at once where null.
 
     Attributes:
         activity: What is being answered now.
@@ -59,8 +65,10 @@ class Gateway:
         endpoint: Endpoint,
         alive: Callable[[], bool],
         served: Served = lambda _: None,
+        gate: Gate | None = None,
     ) -> None:
         self.alive = alive
+        self._gate = gate or Gate()
         self.activity = Activity()
         self._served = served
         self.obituary: Callable[[], str] = lambda: "the engine has stopped: start hgx serve again"
@@ -97,13 +105,44 @@ class Gateway:
         if body is None:
             limit = f"the request is larger than {MAX_BODY_BYTES // 1024**2} MiB: send less"
             return error_response(413, limit, "invalid_request_error", "request_too_large")
-        ongoing = self.activity.begin()
+        ticket = self._gate.ticket()
+        try:
+            refused = await self._let_in(request, ticket)
+            if refused is not None:
+                ticket.leave()
+                return refused
+            # Only now: who waits at the gate is no sign that the engine should get on.
+            ongoing = self.activity.begin()
+        except BaseException:
+            ticket.leave()
+            raise
+
+        def end() -> None:
+            ongoing.end()
+            ticket.leave()
+
         try:
             answered = await self._answer(request, body, ongoing)
         except BaseException:
-            ongoing.end()
+            end()
             raise
-        return _Ending(answered, ongoing)
+        return _Ending(answered, end)
+
+    async def _let_in(self, request: Request, ticket: Ticket) -> Response | None:
+        """Wait for the gate; return what to answer where it does not let the request in."""
+        if ticket.enter():
+            return None
+
+        async def knock() -> bool:
+            while self.alive() and not self._gate.refusal and not ticket.enter():
+                await asyncio.sleep(_KNOCK_S)
+            return True
+
+        if await _unless_gone(request, knock()) is None:
+            return Response(status_code=_GONE)
+        if self._gate.refusal and not ticket.enter():
+            return error_response(503, self._gate.refusal, "server_error", "resting")
+        return None
 
     async def _answer(self, request: Request, body: bytes, ongoing: Ongoing) -> Response:
         if not self.alive():
@@ -171,16 +210,16 @@ class Gateway:
 class _Ending(Response):
     """An answer that ends a request, however it ends."""
 
-    def __init__(self, inner: Response, ongoing: Ongoing) -> None:
+    def __init__(self, inner: Response, end: Callable[[], None]) -> None:
         super().__init__(status_code=inner.status_code)
         self._inner = inner
-        self._ongoing = ongoing
+        self._end = end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._inner(scope, receive, send)
         finally:
-            self._ongoing.end()
+            self._end()
 
 
 async def _body(request: Request) -> bytes | None:

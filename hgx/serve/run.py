@@ -11,7 +11,11 @@ from hgx.engine.placement import HOST
 from hgx.engine.selftest import self_test
 from hgx.errors import EngineError, Unavailable
 from hgx.flows.inputs import find_model, find_registry
+from hgx.node.changes import Thresholds
+from hgx.node.readings import Telemetry
 from hgx.serve.alone import alone
+from hgx.serve.cooling import Cooling, own_devices
+from hgx.serve.gate import Gate
 from hgx.serve.gateway import Gateway
 from hgx.serve.once import ask
 from hgx.serve.overseer import Overseer
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from hgx.core.registry import Registry
     from hgx.engine.base import Endpoint
     from hgx.engine.binaries import Toolkit
+    from hgx.flows.context import Longest
     from hgx.serve.launch import Launch
     from hgx.serve.once import Answer
     from hgx.serve.session import Listener
@@ -53,12 +58,14 @@ class Wish(NamedTuple):
         host: Loopback address to listen on.
         port: Port to listen on; 0 for any.
         ctx: Context length of one conversation, in tokens.
+        longest: Asks for the longest context that fits in place of that one.
         parallel: Conversations at a time.
         kv_type: Type of the KV cache.
         threads: Threads on the CPU; one per physical core where null.
         devices: Registry to use; the home's where null.
         engine_dir: Folder of llama.cpp's programs; where null they are looked for, and without
             any the embedded engine runs the model on this machine alone.
+        telemetry: Whether to read sensors, and to pause before a device gets too hot.
     """
 
     model: str
@@ -67,11 +74,13 @@ class Wish(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8080
     ctx: int = 4096
+    longest: Longest | None = None
     parallel: int = 1
     kv_type: KvType = "f16"
     threads: int | None = None
     devices: Path | None = None
     engine_dir: Path | None = None
+    telemetry: bool = True
 
 
 class Reporter(Protocol):
@@ -125,7 +134,9 @@ def run(wish: Wish, home: Home, reporter: Reporter) -> int:
         if listener is None:
             recorder.add(_answer(wish, launch, endpoint, reporter).timings)
             return 0
-        return _serve(launch, endpoint, listener, recorder, reporter)
+        with _cooled(wish, launch, home.node_id(), reporter) as gate:
+            gateway = Gateway(endpoint, launch.engine.alive, recorder.add, gate)
+            return _serve(launch, gateway, listener, reporter)
 
 
 def _door(wish: Wish) -> AbstractContextManager[Listener | None]:
@@ -151,11 +162,26 @@ def _ready(wish: Wish, home: Home, ledger: Ledger, reporter: Reporter) -> Genera
     with ExitStack() as stack:
         toolkit = _toolkit(wish, home, registry, reporter)
         if toolkit is None:
-            launch = alone(model, registry, home, options, ledger=ledger, threads=wish.threads)
+            launch = alone(
+                model,
+                registry,
+                home,
+                options,
+                ledger=ledger,
+                threads=wish.threads,
+                longest=wish.longest,
+            )
         else:
             launch = stack.enter_context(
                 together(
-                    model, registry, home, options, toolkit, ledger=ledger, threads=wish.threads
+                    model,
+                    registry,
+                    home,
+                    options,
+                    toolkit,
+                    ledger=ledger,
+                    threads=wish.threads,
+                    longest=wish.longest,
                 )
             )
         reporter.notes(launch.notes)
@@ -199,6 +225,22 @@ def _running(launch: Launch, reporter: Reporter) -> Generator[Endpoint]:
         engine.stop()
 
 
+@contextmanager
+def _cooled(wish: Wish, launch: Launch, node: str, reporter: Reporter) -> Generator[Gate]:
+    """Give a gate that lets requests wait before this machine's devices get too hot."""
+    gate = Gate()
+    if not wish.telemetry:
+        yield gate
+        return
+    used = {stage.device for stage in launch.plan.stages}
+    devices = own_devices(launch.registry.devices, used, node)
+    with (
+        Telemetry(node, thresholds=Thresholds().scaled(0)) as telemetry,
+        Cooling(devices, wish.parallel, telemetry, gate, lambda note: reporter.notes((note,))),
+    ):
+        yield gate
+
+
 def _answer(wish: Wish, launch: Launch, endpoint: Endpoint, reporter: Reporter) -> Answer:
     prompt, chat = wish.prompt or "", launch.workload.chat_template
     if not chat:
@@ -222,15 +264,8 @@ def _answer(wish: Wish, launch: Launch, endpoint: Endpoint, reporter: Reporter) 
     return answer
 
 
-def _serve(
-    launch: Launch,
-    endpoint: Endpoint,
-    listener: Listener,
-    recorder: Recorder,
-    reporter: Reporter,
-) -> int:
+def _serve(launch: Launch, gateway: Gateway, listener: Listener, reporter: Reporter) -> int:
     alias, chat = launch.alias, launch.workload.chat_template
-    gateway = Gateway(endpoint, launch.engine.alive, recorder.add)
 
     def pieces() -> int | None:
         return gateway.activity.pieces if gateway.activity.wanted else None

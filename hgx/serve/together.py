@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hgx.core.workload import Workload
     from hgx.engine.binaries import Toolkit
     from hgx.engine.placement import Placement
+    from hgx.flows.context import Longest
     from hgx.flows.inputs import Model
     from hgx.store.home import Home
     from hgx.store.ledger import Ledger
@@ -58,6 +59,7 @@ def together(
     *,
     ledger: Ledger | None = None,
     threads: int | None = None,
+    longest: Longest | None = None,
 ) -> Generator[Launch]:
     """Have everything ready to run a model on this machine and its paired peers.
 
@@ -72,6 +74,7 @@ def together(
         toolkit: This machine's llama.cpp.
         ledger: Served requests, by which predictions are corrected.
         threads: For this machine's processor; one per physical core where null.
+        longest: Asks for the longest context that fits in place of that of the options.
 
     Raises:
         Unavailable: llama.cpp's programs cannot be started.
@@ -97,7 +100,9 @@ def together(
     with ExitStack() as stack:
         while True:
             try:
-                workload, plan = plan_model(model.path, able, options, here.id, ledger=ledger)
+                workload, plan = plan_model(
+                    model.path, able, options, here.id, ledger=ledger, longest=longest
+                )
             except Infeasible as error:
                 raise (unfit.error if unfit else error) from error
             try:
@@ -108,6 +113,7 @@ def together(
                 able = _without(able, error.node)
             else:
                 break
+        options = options.model_copy(update={"ctx": plan.ctx})
         placement = place_layers(plan, team.names)
         spec = _spec(workload, plan, options, here, team, placement=placement, alias=model.alias)
         engine = LlamaCppEngine(toolkit.server, spec, home.logs)
@@ -197,6 +203,7 @@ def _spec(
         threads=here.threads,
         gpu_layers=placement.gpu_layers,
         tensor_split=placement.tensor_split,
+        experts_away=max((stage.experts_away for stage in plan.stages), default=0),
         chat_template=None if workload.chat_template else PLAIN_TEMPLATE,
         stop=() if workload.chat_template else PLAIN_STOP,
         devices=tuple(place.engine for place in placement.offloaded),

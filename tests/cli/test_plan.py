@@ -12,6 +12,7 @@ from hgx.cli.main import run
 from hgx.store.home import Home
 from hgx.store.ledger import Ledger
 from tests.gguf.ggufs import llama_like
+from tests.net.web import Body, plain, ranged, web
 from tests.planner.made import device
 from tests.planner.requests import request
 
@@ -101,7 +102,7 @@ def test_json_has_the_documented_fields(
     plan = plan_json(capsys, model, "--devices", registry)
     assert set(plan) == {
         *("version", "model", "objective", "status", "predicted", "bound", "solver", "stages"),
-        *("host", "scores", "why", "backend_sampling"),
+        *("host", "scores", "why", "backend_sampling", "ctx", "burst", "cures"),
     }
     assert plan["status"] == "optimal"
     assert plan["bound"]["gap"] == 0
@@ -122,6 +123,45 @@ def test_what_was_served_corrects_it(
     after = plan_json(capsys, model, "--devices", registry)
     assert after["predicted"]["tpot_s"] == pytest.approx(2 * before["predicted"]["tpot_s"], rel=0.1)
     assert any("corrected by 3 served requests: tower/cuda:0" in said for said in after["why"])
+
+
+def test_a_model_at_an_address(
+    model: Path, registry: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is planned as the file is, and the plan says where it was read from."""
+    local = plan_json(capsys, model, "--devices", registry)
+    with model.open("rb") as file:
+        body = Body(file.read(1 << 20), model.stat().st_size)
+    with web(ranged(body)) as site:
+        remote = plan_json(capsys, site.url, "--devices", registry)
+    assert remote["model"] == {**local["model"], "path": site.url}
+    assert remote["stages"] == local["stages"]
+
+
+def test_an_address_that_is_not_there(registry: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that says what to do, and exit code 3, as of a file."""
+    with web(plain(404)) as site:
+        assert run(["plan", site.url, "--devices", str(registry)]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert "does not exist (HTTP status 404): check the address" in shown.err
+
+
+@pytest.mark.parametrize("command", [["plan", "--verify"], ["serve", "--prompt", "x"]])
+def test_what_runs_a_model_needs_a_file(
+    command: list[str],
+    registry: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where llama.cpp reads the model itself, the message says how to get it."""
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    arguments = [*command, "hf://o/r/m.gguf", "--devices", str(registry)]
+    assert run(arguments) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    assert "needs the model as a file of this machine: download all its files" in said
+    assert "`curl -LO https://huggingface.co/o/r/resolve/main/m.gguf`" in said
 
 
 def test_output_file(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from hgx.engine.server_arguments import ServerSpec, server_arguments, server_environment
+from hgx.engine.server_arguments import (
+    ServerSpec,
+    hand_arguments,
+    server_arguments,
+    server_environment,
+)
 
 
 def value_of(arguments: tuple[str, ...], name: str) -> str:
@@ -66,3 +71,23 @@ def test_this_machine_alone() -> None:
 def test_the_key_is_no_argument() -> None:
     """Other users can read arguments."""
     assert server_environment("secret")["LLAMA_API_KEY"] == "secret"
+
+
+def test_by_hand() -> None:
+    """People get the same, at a port that they know, with threads and words as llama.cpp likes."""
+    spec = ServerSpec(
+        model="m.gguf",
+        alias="m",
+        gpu_layers=3,
+        tensor_split=(3,),
+        devices=("CUDA0",),
+        backend_sampling=True,
+        stop=("a",),
+    )
+    told = hand_arguments(spec, 8080)
+    assert value_of(told, "--port") == "8080"
+    hgx = server_arguments(spec)
+    left_out = {"--threads", "--threads-batch", "--verbosity", "--no-webui", "--no-slots"}
+    assert {word for word in hgx if word.startswith("--")} - {*told} == left_out
+    same = ("--model", "--ctx-size", "--cache-type-k", "--device", "--tensor-split", "--fit")
+    assert all(value_of(told, name) == value_of(hgx, name) for name in same)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hgx.engine.demo import TERMS
-from hgx.errors import RegistryError
+from hgx.errors import ModelError, RegistryError
 from hgx.flows import inputs
-from hgx.flows.inputs import Model, find_model, find_registry
+from hgx.flows.inputs import Model, find_header, find_model, find_registry
 from hgx.store.home import Home
 
 
@@ -26,6 +26,15 @@ from hgx.store.home import Home
 def test_a_model_is_called_by_its_file(tmp_path: Path, name: str, alias: str) -> None:
     """The name in answers is the file's, without folder, ending and part number."""
     assert find_model(name, Home(tmp_path)) == Model(Path(name), alias)
+
+
+def test_an_address_can_be_read_but_not_run(tmp_path: Path) -> None:
+    """Its header is read from where it is; to run it, one is told how to get the file."""
+    home, name = Home(tmp_path), "https://host/a%20b.gguf?x=1&y=2"
+    assert find_header(name, home) == name
+    assert find_header("m.gguf", home) == Path("m.gguf")
+    with pytest.raises(ModelError, match=r"`curl -LO 'https://host/a%20b.gguf\?x=1&y=2'`"):
+        find_model(name, home)
 
 
 @pytest.mark.parametrize("copy", [None, Path("/somewhere/TERMS.html")])

@@ -13,9 +13,11 @@ from hgx.engine.demo import demo_model_path
 from hgx.errors import EngineError, Unavailable
 from hgx.flows.plan import draft_plan
 from hgx.flows.plan_verify import verify_plan
+from hgx.gguf.workload import read_workload
 from hgx.store.home import Home
 from hgx.units import GIB
 from tests.gguf import ggufs
+from tests.gguf.recipes import RECIPES
 from tests.planner.made import device, registry
 
 if TYPE_CHECKING:
@@ -90,17 +92,22 @@ def test_gemma_split(
     assert all(row.llama_cpp.compute_bytes for row in plan.verified.devices)
 
 
-@pytest.mark.parametrize("recipe", ["llama_like", "qwen3moe_like", "deepseek2_like"])
-def test_large_models(recipe: str, llama_cpp: Toolkit, home: Home, tmp_path: Path) -> None:
-    """Models far larger than this machine are verified by their header alone."""
-    model = getattr(ggufs, recipe)(tmp_path / "model.gguf")
-    last = {"llama_like": 79, "qwen3moe_like": 47, "deepseek2_like": 60}[recipe]
-    plan = verified(model, llama_cpp, home, ("b/cuda:0", 0, 20), ("c/cpu:0", 21, last), ctx=8192)
+@pytest.mark.parametrize(
+    "recipe",
+    ["llama", "qwen3moe", "deepseek2", "phi3", "llama4", "nemotron_h", "mamba2", "rwkv7"],
+)
+@pytest.mark.parametrize("first", ["a/cpu:0", "b/cuda:0"], ids=["host first", "a pipeline"])
+def test_large_models(
+    recipe: str, first: str, llama_cpp: Toolkit, home: Home, tmp_path: Path
+) -> None:
+    """Models far larger than this machine are verified by their header alone, and bytes agree."""
+    model = RECIPES[recipe](tmp_path / "model.gguf")
+    last = read_workload(model).n_block - 1
+    plan = verified(model, llama_cpp, home, (first, 0, 20), ("c/cpu:0", 21, last), ctx=8192)
     assert plan.verified.warnings == ()
-    assert layers(plan) == [
-        ("host", None, None), ("b/cuda:0", 0, 20), ("c/cpu:0", 21, last + 1)
-    ]  # fmt: skip
-    assert all(row.planned.total_bytes > 3 * GIB for row in plan.verified.devices[1:])
+    host = [] if first == "a/cpu:0" else [("host", None, None)]
+    assert layers(plan) == [*host, (first, 0, 20), ("c/cpu:0", 21, last + 1)]
+    assert all(row.planned.total_bytes > GIB / 2 for row in plan.verified.devices if row.device)
 
 
 def test_nothing_is_left_running(llama_cpp: Toolkit, home: Home, tmp_path: Path) -> None:

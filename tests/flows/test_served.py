@@ -9,8 +9,9 @@ import pytest
 from hgx.core.served import Measured, rates_key
 from hgx.flows.served import Answered, learn, served_request
 from hgx.planner.calibrate import Correction, Factor
+from hgx.planner.evaluate import evaluate
 from hgx.planner.problem import Question
-from hgx.planner.solve import evaluate, solve
+from hgx.planner.solve import solve
 from hgx.store.home import Home
 from hgx.store.ledger import Ledger
 from tests.planner.made import MB, case, device, placement_of, workload

@@ -126,6 +126,66 @@ def mamba(index: int, n_embd: int, quant: str) -> list[Tensor]:
     ]
 
 
+def biases(index: int, **widths: int) -> list[Tensor]:
+    """Biases of a block, by the names of what they belong to."""
+    return [Tensor(f"blk.{index}.{name}.bias", (width,), "F32") for name, width in widths.items()]
+
+
+def ssm2(arch: str, inner: int, state: int, groups: int, heads: int) -> Metadata:
+    """Metadata of a Mamba-2 mixer."""
+    return {
+        f"{arch}.ssm.conv_kernel": 4,
+        f"{arch}.ssm.inner_size": inner,
+        f"{arch}.ssm.state_size": state,
+        f"{arch}.ssm.group_count": groups,
+        f"{arch}.ssm.time_step_rank": heads,
+    }
+
+
+def mamba2(
+    index: int, n_embd: int, quant: str, shape: tuple[int, int, int, int], *, norm: bool = True
+) -> list[Tensor]:
+    """A Mamba-2 mixer of the shape that ``ssm2`` describes: inner width, state, groups, heads."""
+    inner, state, groups, heads = shape
+    block, mixed = f"blk.{index}", inner + 2 * groups * state
+    tensors = [
+        Tensor(f"{block}.ssm_in.weight", (n_embd, inner + mixed + heads), quant),
+        Tensor(f"{block}.ssm_conv1d.weight", (4, mixed), "F32"),
+        Tensor(f"{block}.ssm_conv1d.bias", (mixed,), "F32"),
+        Tensor(f"{block}.ssm_dt.bias", (heads,), "F32"),
+        Tensor(f"{block}.ssm_a", (1, heads), "F32"),
+        Tensor(f"{block}.ssm_d", (1, heads), "F32"),
+        Tensor(f"{block}.ssm_out.weight", (inner, n_embd), quant),
+    ]
+    if norm:
+        tensors.append(Tensor(f"{block}.ssm_norm.weight", (inner // groups, groups), "F32"))
+    return tensors
+
+
+def rwkv7_mixers(index: int, n_embd: int, n_ff: int, quant: str) -> list[Tensor]:
+    """A time mixer and a channel mixer of RWKV-7, of the low ranks of its 2.9B model."""
+    block = f"blk.{index}"
+    ranks = {"w": 96, "a": 96, "v": 64 if index else 96, "g": 320}
+    vectors = [f"time_mix_{name}" for name in ("w0", "a0", "v0", "k_k", "k_a", "r_k", "ln")]
+    names = [*vectors, "attn_norm", "attn_norm_2"]
+    tensors = norms(index, n_embd, *names)
+    tensors += biases(index, attn_norm=n_embd, attn_norm_2=n_embd, time_mix_ln=n_embd)
+    for name, rank in ranks.items():
+        tensors.append(Tensor(f"{block}.time_mix_{name}1.weight", (n_embd, rank), "F16"))
+        tensors.append(Tensor(f"{block}.time_mix_{name}2.weight", (rank, n_embd), "F16"))
+    tensors += [
+        Tensor(f"{block}.time_mix_{name}.weight", (n_embd, n_embd), quant)
+        for name in ("key", "value", "receptance", "output")
+    ]
+    return [
+        *tensors,
+        Tensor(f"{block}.time_mix_lerp_fused.weight", (n_embd, 1, 1, 6), "F32"),
+        Tensor(f"{block}.channel_mix_lerp_k.weight", (n_embd, 1, 1), "F32"),
+        Tensor(f"{block}.channel_mix_key.weight", (n_embd, n_ff), quant),
+        Tensor(f"{block}.channel_mix_value.weight", (n_ff, n_embd), quant),
+    ]
+
+
 LATENT: Final[Metadata] = {
     "deepseek2.attention.q_lora_rank": 1536,
     "deepseek2.attention.kv_lora_rank": 512,

@@ -25,10 +25,11 @@ class Memory(NamedTuple):
     data: bytes
     size: int
     name: str = "memory"
+    cure: str = "download it again"
 
-    def read(self, offset: int, count: int) -> bytes:
+    def read(self, offset: int, count: int, ahead: int = 0) -> bytes:
         """Give the bytes there are; see ``ByteSource``."""
-        return self.data[offset : offset + count]
+        return self.data[offset : offset + count + ahead]
 
 
 def source(data: bytes, *, size: int | None = None) -> Memory:

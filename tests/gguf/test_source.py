@@ -20,7 +20,11 @@ def test_a_file_is_read_at_any_offset(tmp_path: Path) -> None:
     path.write_bytes(b"0123456789")
     with open_file(path) as source:
         assert (source.name, source.size) == (str(path), 10)
-        assert (source.read(2, 3), source.read(8, 5)) == (b"234", b"89")
+        assert (source.read(2, 3), source.read(5, 1, 2), source.read(8, 5)) == (
+            b"234",
+            b"567",
+            b"89",
+        )
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 from hypothesis import strategies as st
 
 from hgx.core.engine_rates import EngineRates, TypeRates
-from hgx.core.options import PlanOptions
+from hgx.core.options import PlanOptions, RpcMode
 from hgx.core.plan import Objective
 from hgx.core.registry import Device, Link, Node, Registry
 from hgx.core.workload import Block, KvShape, Workload
 from hgx.errors import Infeasible
+from hgx.planner.constraints import device_limits
 from hgx.planner.cost import BLOCK_OVERHEAD_S
-from hgx.planner.problem import Problem, Question, build_problem
-from hgx.planner.solve import evaluate, solve
+from hgx.planner.evaluate import evaluate
+from hgx.planner.placement import price, total_objective
+from hgx.planner.problem import Arrangement, Problem, Question, arrange, build_problem
+from hgx.planner.solve import solve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hgx.core.plan import Plan
-    from hgx.planner.placement import Placement
+    from hgx.planner.placement import Placement, PricedStage
 
 MB = 1_000_000
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+RPC_MODES: tuple[RpcMode, ...] = get_args(RpcMode)
+
+LONG_PROMPT = 1300
+"""Tokens that are read in three micro-batches."""
 
 HOME_RTT_S = 1e-3
 HOME_BYTES_PER_S = 1e8
@@ -171,14 +178,20 @@ def options(
     ctx: int = 256,
     parallel: int = 1,
     prompt_tokens: int = 100,
+    rpc: RpcMode = "async",
+    max_nodes: int | None = None,
+    require: Sequence[str] = (),
 ) -> PlanOptions:
     """Options of a short conversation, which leave no memory free."""
     return PlanOptions(
         objective=objective,
         coordinator=coordinator,
-        ctx=ctx,
+        ctx=max(ctx, prompt_tokens),
         parallel=parallel,
         prompt_tokens=prompt_tokens,
+        rpc=rpc,
+        max_nodes=max_nodes,
+        require=tuple(require),
         headroom_bytes=0,
         timeout_s=60.0,
     )
@@ -191,9 +204,15 @@ class Case(NamedTuple):
     workload: Workload
     options: PlanOptions
 
-    def problem(self, coordinator: str = "a") -> Problem:
+    def problem(
+        self, coordinator: str = "a", arrangement: Arrangement = Arrangement.PIPELINE
+    ) -> Problem:
         """The question as numbers."""
-        return build_problem(Question(*self), coordinator)
+        return build_problem(Question(*self), coordinator, arrangement)
+
+    def problems(self, coordinator: str = "a") -> list[Problem]:
+        """The same for every arrangement of stages."""
+        return [self.problem(coordinator, one) for one in Arrangement]
 
 
 def case(*devices: Device, model: Workload | None = None, asked: PlanOptions | None = None) -> Case:
@@ -201,12 +220,33 @@ def case(*devices: Device, model: Workload | None = None, asked: PlanOptions | N
     return Case(registry(*devices, nodes=("a",)), model or workload(), asked or options())
 
 
-def objective_of(plan: Plan) -> float:
-    """The objective of a plan for the default length of an answer, from what the plan promises."""
+def objective_of(plan: Plan, question: Case | None = None) -> float:
+    """The objective of a plan for the default length of an answer, from what the plan promises.
+
+    Where micro-batches of a prompt follow each other, a plan does not say what is balanced: then
+    the question is needed.
+    """
     assert plan.predicted is not None
-    if plan.objective == "throughput":
-        return max(stage.seconds_per_token for stage in plan.stages)
-    return plan.predicted.ttft_s + PlanOptions().output_tokens * plan.predicted.tpot_s
+    slowest = max(stage.seconds_per_token for stage in plan.stages)
+    latency = plan.predicted.ttft_s + PlanOptions().output_tokens * plan.predicted.tpot_s
+    match plan.objective:
+        case "latency":
+            return latency
+        case "throughput":
+            return slowest
+        case "balanced":
+            if question:
+                return total_objective(*priced(question, plan))
+            return (latency + PlanOptions().output_tokens * slowest) / 2
+
+
+def priced(question: Case, plan: Plan) -> tuple[Problem, list[PricedStage]]:
+    """The problem that a plan's placement is an answer to, and its stages."""
+    assert plan.host is not None
+    node, placement = plan.host.node, placement_of(plan)
+    devices = [device for device, _, _ in placement]
+    problem = question.problem(node, arrange(Question(*question), node, devices))
+    return problem, price(problem, placement, device_limits(problem))
 
 
 def optimum(question: Case) -> float:
@@ -215,7 +255,7 @@ def optimum(question: Case) -> float:
     if plan.status == "infeasible":
         return math.inf
     assert plan.status == "optimal"
-    return objective_of(plan)
+    return objective_of(plan, question)
 
 
 def placement_of(plan: Plan) -> Placement:
@@ -252,7 +292,7 @@ def best_by_hand(question: Case) -> float:
             plan = evaluate(question.registry, question.workload, placement, question.options)
         except Infeasible:
             continue
-        best = min(best, objective_of(plan))
+        best = min(best, objective_of(plan, question))
     return best
 
 
@@ -267,13 +307,31 @@ def cases(
     blocks: int = 4,
     backends: Sequence[str] = BACKENDS,
     coordinators: Sequence[str | None] = ("a", None),
+    objectives: Sequence[Objective] = OBJECTIVES,
+    prompts: Sequence[int] = (100, 256),
+    wishes: bool = False,
+    crossing: bool = False,
 ) -> Case:
-    """Small questions: few devices on up to three nodes, some together, memory rather tight."""
+    """Small questions: few devices on up to three nodes, some together, memory rather tight.
+
+    With wishes, what must be used and how many nodes may take part are drawn too. With crossing,
+    blocks hand over more than hidden states, so that a shorter stage may need more room.
+    """
     sizes = draw(st.lists(st.integers(1, 8), min_size=2, max_size=blocks))
     head = draw(st.sampled_from((5, 60))) * MB
     model = workload(
         [20 * MB * size for size in sizes], head=head, embedding=head, tied=draw(st.booleans())
     )
+    if crossing:
+        extra = st.sampled_from((0, 0, 9000))
+        model = model.model_copy(
+            update={
+                "blocks": tuple(
+                    one.model_copy(update={"handed": draw(extra), "returned": draw(extra)})
+                    for one in model.blocks
+                )
+            }
+        )
     places = draw(
         st.lists(
             st.tuples(st.sampled_from("abc"), st.sampled_from(backends), st.integers(0, 1)),
@@ -303,9 +361,18 @@ def cases(
         for one, other in combinations("abc", 2)
     ]
     asked = options(
-        draw(st.sampled_from(OBJECTIVES)),
+        draw(st.sampled_from(objectives)),
         coordinator=draw(st.sampled_from(coordinators)),
         parallel=draw(st.sampled_from((1, 3))),
-        prompt_tokens=draw(st.sampled_from((100, 256))),
+        prompt_tokens=draw(st.sampled_from(prompts)),
+        rpc=draw(st.sampled_from(RPC_MODES)),
+        max_nodes=draw(st.sampled_from((None, 1, 2))) if wishes else None,
+        require=draw(_required([one.id for one in drawn])) if wishes else (),
     )
     return Case(registry(*drawn, nodes="abc", links=wires), model, asked)
+
+
+def _required(devices: Sequence[str]) -> st.SearchStrategy[list[str]]:
+    """Devices and nodes that must be used."""
+    names = sorted({*devices, *(name.partition("/")[0] for name in devices)})
+    return st.lists(st.sampled_from(names), max_size=2, unique=True)

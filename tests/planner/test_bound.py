@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from hgx.planner.bound import STEPS, lower_bound
 from hgx.planner.constraints import device_limits
+from hgx.planner.problem import Arrangement, Weights, rearranged
 from hgx.planner.solve import solve
 from hgx.planner.tables import build_tables
 from tests.planner.made import (
@@ -32,9 +33,15 @@ if TYPE_CHECKING:
 
 def root_of(question: Case, target: float, steps: int = STEPS) -> float:
     """The bound of a question, with node ``a`` as coordinator."""
-    problem = question.problem()
-    tables = build_tables(problem, device_limits(problem), problem.pools)
-    return lower_bound(tables, target, steps).root() if tables.classes else math.inf
+    least = math.inf
+    for arrangement in Arrangement:
+        problem = rearranged(question.problem(), arrangement)
+        if any(problem.total) and any(problem.peak):
+            problem = problem._replace(peak=Weights())  # one of the two is a bound of their sum
+        tables = build_tables(problem, device_limits(problem), problem.pools)
+        if tables.classes:
+            least = min(least, lower_bound(tables, target, steps).root())
+    return least
 
 
 @settings(max_examples=40, deadline=None)

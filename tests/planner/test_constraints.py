@@ -6,7 +6,8 @@ import pytest
 
 from hgx.errors import Infeasible
 from hgx.planner.constraints import bytes_short, device_limits, host_shortage
-from hgx.planner.solve import evaluate, solve
+from hgx.planner.evaluate import evaluate
+from hgx.planner.solve import solve
 from tests.planner.made import MB, Case, case, device, options, registry, workload
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hgx.planner.calibrate import Correction, Factor
-from hgx.planner.solve import evaluate, solve
+from hgx.planner.evaluate import evaluate
+from hgx.planner.solve import solve
 from hgx.units import format_tokens
 from tests.planner.made import (
     MB,

@@ -39,6 +39,10 @@ def test_the_footprint_is_what_the_memory_formulas_say() -> None:
     assert footprint.kv.tolist() == [kv_bytes(part.kv, run) for part in model.blocks] + [0]
     assert footprint.scratch.tolist() == [*compute.blocks, compute.output]
     assert footprint.inputs == compute.inputs
+    assert (footprint.entered.tolist(), footprint.left.tolist()) == (
+        list(compute.entered),
+        list(compute.left),
+    )
     assert (footprint.host_weights, footprint.host_compute) == (host.weights, host.compute)
 
 
@@ -134,8 +138,8 @@ def test_objectives_weigh_the_phases() -> None:
         case(device("a/cuda:0"), asked=options(objective)).problem()
         for objective in ("latency", "throughput")
     )
-    assert (latency.prefill_weight, latency.decode_weight) == (1.0, 128.0)
-    assert (throughput.prefill_weight, throughput.decode_weight) == (0.0, 1.0)
+    assert (latency.total, latency.peak) == ((1.0, 128.0), (0.0, 0.0))
+    assert (throughput.total, throughput.peak) == ((0.0, 0.0), (0.0, 1.0))
     assert (latency.bottleneck, throughput.bottleneck) == (False, True)
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgx.planner.cost import Wire
+from hgx.planner.evaluate import evaluate
 from hgx.planner.sampling import COORDINATOR_S, CPU_S, SAMPLE_BYTES, choose_sampling
-from hgx.planner.solve import evaluate
 from tests.planner.made import device, link, options, registry, workload
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from hgx.core.options import PlanOptions
 from hgx.errors import Infeasible, OutOfTime, RegistryError
-from hgx.planner.solve import evaluate, solve
+from hgx.planner.evaluate import evaluate
+from hgx.planner.solve import solve
 from tests.planner.made import (
     MB,
     OBJECTIVES,
@@ -165,7 +166,7 @@ def test_when_time_is_up_the_best_so_far_is_the_answer(step: float, objective: O
     assert plan.bound.value <= best * (1 + 1e-9) <= objective_of(plan) * (1 + 2e-9)
     assert plan.bound.gap == pytest.approx(1 - plan.bound.value / objective_of(plan))
     assert (plan.status == "optimal") == (plan.bound.gap == 0.0)
-    if step >= 1e-2:
+    if step >= 0.1:
         assert plan.status == "feasible"
 
 

@@ -10,6 +10,7 @@ import pytest
 from hgx.core.options import PlanOptions
 from hgx.engine.base import EngineDevice
 from hgx.errors import RegistryError
+from hgx.flows.context import Longest
 from hgx.flows.inputs import Model
 from hgx.serve import alone as module
 from hgx.serve.alone import alone
@@ -28,12 +29,20 @@ def planned_for(monkeypatch: pytest.MonkeyPatch) -> list[Registry]:
     given: list[Registry] = []
 
     def plan_model(
-        model: Path, registry: Registry, options: PlanOptions, node: str, *, ledger: object
+        model: Path,
+        registry: Registry,
+        options: PlanOptions,
+        node: str,
+        *,
+        ledger: object,
+        longest: Longest | None,
     ) -> object:
         assert ledger is None
         assert (model, options.ctx, node) == (Path("m.gguf"), 99, "n")
         given.append(registry)
-        return workload_of(chat_template=True), plan_of(("cpu:0", 2))
+        plan = plan_of(("cpu:0", 2))
+        ctx = longest.most if longest else options.ctx
+        return workload_of(chat_template=True), plan.model_copy(update={"ctx": ctx})
 
     monkeypatch.setattr(module, "plan_model", plan_model)
     monkeypatch.setattr(module, "engine_devices", lambda: (_CPU,))
@@ -54,6 +63,15 @@ def test_the_plan_is_for_what_the_engine_can_use(planned_for: list[Registry], ho
     assert [device.id for device in planned_for[0].devices] == ["n/cpu:0"]
     assert len(launch.notes) == 1
     assert (launch.alias, launch.options.ctx, launch.team) == ("m", 99, None)
+
+
+@pytest.mark.usefixtures("planned_for")
+def test_the_longest_context_is_the_one_that_was_found(home: Home) -> None:
+    """The engine is run with the context of the plan, not with that of the options."""
+    model = Model(Path("m.gguf"), "m")
+    asked = PlanOptions(ctx=99)
+    launch = alone(model, registry_of("cpu:0"), home, asked, longest=Longest(512))
+    assert launch.options.ctx == 512
 
 
 def test_nothing_the_engine_can_use(planned_for: list[Registry], home: Home) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -13,10 +14,13 @@ import pytest
 from hgx.engine.base import Endpoint
 from hgx.serve import gateway as module
 from hgx.serve.app import create_app
+from hgx.serve.gate import Gate
 from hgx.serve.gateway import Gateway
 from tests.serve.small_engine import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from tests.serve.small_engine import SmallEngine
 
 _ROUTES = ["/v1/completions", "/v1/chat/completions"]
@@ -170,3 +174,71 @@ def test_a_fault_of_the_gateway(engine: SmallEngine) -> None:
     with serving(create_app(Gateway(Endpoint(engine.url, ""), broken), "x")) as url:
         answer = httpx2.post(f"{url}/v1/completions", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+
+
+@pytest.fixture
+def gated(engine: SmallEngine) -> Generator[tuple[str, Gate]]:
+    """The URL of a gateway whose gate is shut, and the gate."""
+    gate = Gate()
+    gate.set(None, 0.0)
+    endpoint = Endpoint(engine.url, "the-key")
+    with serving(create_app(Gateway(endpoint, engine.alive, gate=gate), "small")) as url:
+        yield url, gate
+
+
+def _has(gate: Gate, *, running: int, waiting: int) -> bool:
+    """Whether so many requests run and wait before half a minute is over."""
+    for _ in range(600):
+        if (gate.running, gate.waiting) == (running, waiting):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_request_waits_at_the_gate(engine: SmallEngine, gated: tuple[str, Gate]) -> None:
+    """While the gate is shut the engine is not asked; when it opens, the request is answered."""
+    url, gate = gated
+    answers: list[httpx2.Response] = []
+
+    def ask() -> None:
+        answers.append(httpx2.post(f"{url}/v1/completions", json={"prompt": "x"}, timeout=60))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert _has(gate, running=0, waiting=1)
+    assert engine.asked == []
+    gate.set(None, 1.0)
+    asking.join(30)
+    assert [answer.status_code for answer in answers] == [200]
+    assert _has(gate, running=0, waiting=0)
+
+
+def test_who_leaves_the_gate_is_forgotten(engine: SmallEngine, gated: tuple[str, Gate]) -> None:
+    """A client that goes away while it waits is never passed on."""
+    url, gate = gated
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{url}/v1/completions", json={"prompt": "x"}, timeout=0.5)
+    assert _has(gate, running=0, waiting=0)
+    gate.set(None, 1.0)
+    assert httpx2.post(f"{url}/v1/completions", json={"prompt": "y"}).status_code == 200
+    assert engine.asked == [{"prompt": "y"}]
+
+
+def test_a_gate_that_refuses(gated: tuple[str, Gate]) -> None:
+    """Where waiting is no use requests are told so, as an error of the server."""
+    url, gate = gated
+    gate.set(None, 0.0, "the battery is low: connect a charger")
+    answer = httpx2.post(f"{url}/v1/completions", json={"prompt": "x"}, timeout=30)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "resting")
+    assert answer.json()["error"]["message"] == "the battery is low: connect a charger"
+    assert gate.waiting == 0
+
+
+def test_an_engine_that_dies_while_a_request_waits(
+    engine: SmallEngine, gated: tuple[str, Gate]
+) -> None:
+    """Nobody waits at the gate of an engine that has ended."""
+    url, _ = gated
+    engine.running = False
+    answer = httpx2.post(f"{url}/v1/completions", json={"prompt": "x"}, timeout=30)
+    assert answer.json()["error"]["code"] == "engine_stopped"

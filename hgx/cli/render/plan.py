@@ -74,6 +74,7 @@ def _prediction(plan: Plan) -> str:
         f"predicted: first token after {format_seconds(plan.predicted.ttft_s)}, then "
         f"{format_seconds(plan.predicted.tpot_s)} per token, "
         f"{upto}{format_tokens(plan.predicted.tokens_per_s)}"
+        + (f"; {format_tokens(plan.burst.tokens_per_s)} while cool" if plan.burst else "")
     )
 
 

@@ -60,7 +60,7 @@ def picture(snapshot: Snapshot) -> RenderableType:
     table = DeviceTable(columns, [_cells(row)[: len(columns)] for row in snapshot.rows])
     lines = [plain(note) for note in snapshot.notes]
     if snapshot.battery:
-        lines.append(_battery(snapshot.battery))
+        lines.append(battery_words(snapshot.battery))
     lines.append(f"{snapshot.at.astimezone():%H:%M:%S}")
     return Group(table, *(Text(line, style="dim") for line in lines))
 
@@ -119,7 +119,8 @@ def _throttles(reading: Reading) -> str:
     return plain(", ".join(reading.throttles)) or "no"
 
 
-def _battery(battery: Battery) -> str:
+def battery_words(battery: Battery) -> str:
+    """Say how full a battery is, and what it does."""
     charge = "?" if battery.charge is None else f"{battery.charge:.0%}"
     doing = {True: ", charging", False: "", None: ""}[battery.charging]
     source = {True: ", on mains", False: ", on battery", None: ""}[battery.plugged]

@@ -1,0 +1,49 @@
+"""Whether a question has an answer at all, whoever coordinates and however slow it would be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hgx.planner.arrangements import mapped_problem, problems_of
+from hgx.planner.coordinators import rank_coordinators
+from hgx.planner.experts import best_with_experts_away
+from hgx.planner.feasible import feasible
+from hgx.planner.problem import Arrangement, build_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hgx.planner.problem import Question
+
+
+def fits(
+    question: Question,
+    this_node: str | None,
+    expired: Callable[[], bool],
+    *,
+    from_disk: bool = False,
+) -> bool | None:
+    """Decide whether a model fits, however slow it would be.
+
+    Args:
+        question: What is asked.
+        this_node: Id of the machine that asks, as for ``solve``.
+        expired: Returns whether to stop.
+        from_disk: Whether weights may stay on the coordinator's disk.
+
+    Returns:
+        True where a placement was found, False where it is proven that there is none, None where
+        time ended the search.
+
+    Raises:
+        RegistryError: The options name a coordinator that the registry does not have.
+    """
+    nodes, wished = rank_coordinators(question, this_node), question.options.cpu_experts
+    problems = (one for node in nodes for one in problems_of(question, node))
+    if from_disk:
+        problems = (mapped for one in problems if (mapped := mapped_problem(one)))
+    found = False if wished else feasible(problems, expired)
+    if not found and wished != 0 and any(one.expert_bytes for one in question.workload.blocks):
+        alone = (build_problem(question, node, Arrangement.ALONE) for node in nodes)
+        found = any(best_with_experts_away(one).placement for one in alone) or found
+    return found

@@ -1,0 +1,45 @@
+"""A valid bound within milliseconds, for an answer that was not searched for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hgx.planner.alone import best_alone
+from hgx.planner.bound import lower_bound
+from hgx.planner.constraints import bytes_short, device_limits, host_shortage
+from hgx.planner.problem import Arrangement, Weights
+from hgx.planner.search import WORTHWHILE
+from hgx.planner.tables import build_tables
+
+if TYPE_CHECKING:
+    from hgx.planner.problem import Problem
+
+QUICK_STEPS = 30
+"""Subgradient steps: enough for most of what more would give."""
+
+
+def quick_bound(problem: Problem, objective: float) -> float:
+    """Find a bound on the objective of any placement of a problem.
+
+    Args:
+        problem: The problem.
+        objective: Of a known placement, in seconds.
+
+    Returns:
+        Seconds, the known objective where nothing is below it; infinite where nothing fits.
+    """
+    if host_shortage(problem) or bytes_short(problem):
+        return np.inf
+    if problem.arrangement is Arrangement.ALONE:
+        return min(objective, best_alone(problem)[0])
+    if any(problem.total) and any(problem.peak):
+        parts = (problem._replace(peak=Weights()), problem._replace(total=Weights()))
+        value = sum(quick_bound(part, objective) for part in parts)
+        return min(value, objective)
+    tables = build_tables(problem, device_limits(problem))
+    if not tables.classes:
+        return np.inf
+    bound = lower_bound(tables, objective, QUICK_STEPS).root()
+    return objective if bound >= objective * (1 - WORTHWHILE) else bound
