@@ -7,17 +7,20 @@ stage.
 
 from __future__ import annotations
 
+import math
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hgx.planner.alone import best_alone
+from hgx.planner.bound import lower_bound
 from hgx.planner.constraints import device_limits
-from hgx.planner.minimise import Minimiser, Outcome
+from hgx.planner.minimise import MOST_SETS, Minimiser, Outcome
 from hgx.planner.placement import price, weighted
 from hgx.planner.problem import Arrangement, Weights
 from hgx.planner.search import WORTHWHILE
+from hgx.planner.tables import build_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +84,9 @@ def _solve_both(
     ``p`` and ``c``, and where the sum alone brings the objective up to the incumbent nothing is
     left to look for either; what remains is divided in two.
     """
-    slowest = Minimiser(problem._replace(total=Weights()), np.inf, expired, reporter).run()
-    best, placement, states = target, (), slowest.states
-    left = [_Interval(slowest.bound, slowest.bound, np.inf, 0.0)]
+    floor, states = _floor(problem, target, expired, reporter)
+    best, placement = target, ()
+    left = [_Interval(floor, floor, np.inf, 0.0)]
     while left and left[0].bound < best * (1 - WORTHWHILE) and not expired():
         interval = heappop(left)
         wanted = best - interval.least
@@ -103,6 +106,18 @@ def _solve_both(
             heappush(left, _Interval(sums + middle, middle, top, sums))
     bound = min((interval.bound for interval in left), default=np.inf)
     return Outcome(best if placement else np.inf, placement, min(bound, best), states)
+
+
+def _floor(
+    problem: Problem, target: float, expired: Callable[[], bool], reporter: Reporter | None
+) -> tuple[float, int]:
+    """The least slowest stage, or less where that alone would take all the time; states opened."""
+    slowest = problem._replace(total=Weights())
+    tables = build_tables(slowest, device_limits(problem))
+    if math.prod(len(one.devices) + 1 for one in tables.classes) > MOST_SETS:
+        return lower_bound(tables, target).root(), 0
+    found = Minimiser(slowest, np.inf, expired, reporter).run()
+    return found.bound, found.states
 
 
 def _parts(problem: Problem, placement: Placement) -> tuple[float, float]:
