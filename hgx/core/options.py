@@ -44,7 +44,7 @@ class PlanOptions(Strict):
         only: Devices or nodes outside of which none is used; all where it is empty.
         cpu_experts: Blocks, from the first on, whose routed experts stay in the coordinator's RAM
             where a card of it has all blocks. Null tries all numbers; 0 leaves none there.
-        require: Devices that must have a stage, or nodes of which each device must.
+        require: Devices that must have a stage, or nodes of which one device must.
         solver: ``exact`` proves, ``greedy`` answers at once, ``auto`` does the one after the other.
     """
 

@@ -39,6 +39,9 @@ _ONE_LINE = 12
 _NO_RDMA = "GGML_RPC_NO_RDMA=1"
 """RDMA would be negotiated around the tunnel."""
 
+_FLASH_ATTENTION = "LLAMA_ARG_FLASH_ATTN=on"
+"""What plans count on, and what hgx tells llama-server too."""
+
 
 class Command(NamedTuple):
     """One command.
@@ -115,7 +118,7 @@ def llama_cpp_commands(
         Command(
             coordinator,
             (f"the model, at http://{LOOPBACK}:{HTTP_PORT}",),
-            (_NO_RDMA,) if servers else (),
+            (*((_NO_RDMA,) if servers else ()), _FLASH_ATTENTION),
             llama_server,
         ),
     )

@@ -67,7 +67,7 @@ def test_one_machine() -> None:
     """A plan for the coordinator alone is one command, without anything between machines."""
     (command,) = commands(planned(("a/cuda:0", 0, 7)))
     assert command.node == "a"
-    assert command.environment == ()
+    assert command.environment == ("LLAMA_ARG_FLASH_ATTN=on",)
     assert command.words[0] == "llama-server"
     assert value_of(command, "--device") == "CUDA0"
     assert value_of(command, "--tensor-split") == "9"
@@ -99,7 +99,8 @@ def test_several_machines() -> None:
     ports = [value_of(one, "--port") for one in told[:3]]
     assert ports == ["50052", "50053", "50054"]
     assert all(value_of(one, "--host") == "127.0.0.1" for one in (*told[:3], told[-1]))
-    assert all(one.environment == ("GGML_RPC_NO_RDMA=1",) for one in (*told[:3], told[-1]))
+    assert all(one.environment == ("GGML_RPC_NO_RDMA=1",) for one in told[:3])
+    assert told[-1].environment == ("GGML_RPC_NO_RDMA=1", "LLAMA_ARG_FLASH_ATTN=on")
     assert [one.words[1:] for one in told[3:6]] == [
         ("-N", "-L", f"127.0.0.1:{port}:127.0.0.1:{port}", "--", node)
         for port, node in zip(ports, "cbd", strict=True)
