@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Counts = NDArray[np.uint16]
 
+MOST_IN_WORD = 1 << 62
+"""Sets that one number can tell apart."""
+
 CLOSED = -1
 """Mode of a state whose hidden states are back at the coordinator; others name a group."""
 
@@ -49,11 +52,23 @@ def merged(parts: Sequence[Layer]) -> Layer:
     )
     if not len(whole.mode):
         return whole
-    modes = (whole.mode[:, None] + 1).astype(np.uint16)
-    key = np.ascontiguousarray(np.concatenate((whole.used, whole.level, modes), axis=1))
-    names = key.view(np.dtype((np.void, key.itemsize * key.shape[1]))).ravel()
-    order = np.argsort(names, kind="stable")
-    names = names[order]
-    begins = np.flatnonzero(np.concatenate(([True], names[1:] != names[:-1])))
+    columns = np.column_stack((whole.used, whole.level, whole.mode - CLOSED))
+    names = _names(columns.astype(np.int64))
+    order = np.lexsort(names)
+    sorted_names = names[:, order]
+    new = (sorted_names[:, 1:] != sorted_names[:, :-1]).any(axis=0)
+    begins = np.flatnonzero(np.concatenate(([True], new)))
     least = np.minimum.reduceat(whole.cost[order], begins, axis=0)
     return pick(whole, order[begins])._replace(cost=least)
+
+
+def _names(columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number rows so that equal ones, and no others, have the same numbers; shape ``(k, rows)``."""
+    words, size = [np.zeros(len(columns), dtype=np.int64)], 1
+    for column, count in zip(columns.T, (columns.max(axis=0) + 1).tolist(), strict=True):
+        if size * count > MOST_IN_WORD:
+            words.append(np.zeros(len(columns), dtype=np.int64))
+            size = 1
+        words[-1] += size * column
+        size *= count
+    return np.array(words)

@@ -22,7 +22,7 @@ import numpy as np
 
 from hgx.planner.arcs import Arcs
 from hgx.planner.boundaries import ROUNDING, Boundaries
-from hgx.planner.layer import CLOSED
+from hgx.planner.layer import CLOSED, MOST_IN_WORD
 from hgx.planner.packing import Packing
 from hgx.planner.search import WORTHWHILE, Found, Run
 from hgx.planner.within import WAYS, StageTimes
@@ -44,9 +44,6 @@ and where they must."""
 
 NEAR = 1e-9
 """Part of the answer by which the bound may be below it."""
-
-MOST_IN_WORD = 1 << 62
-"""Sets that one number can tell apart."""
 
 HALVINGS, CLOSE = 12, 1e-4
 """How often prices alone halve what is between bound and answer, and when that is enough."""
