@@ -91,9 +91,11 @@ def wish_broken(problem: Problem, placement: Placement) -> str | None:
     for some in problem.required:
         if not used & some:
             return f"{' or '.join(sorted(some))} is required, and has no stage"
-    away = {slot.node for slot in problem.slots if slot.remote and slot.device in used}
     most = problem.question.options.max_nodes
-    if most is not None and len(away) + 1 > most:
+    if most is None:
+        return None
+    away = {slot.node for slot in problem.slots if slot.remote and slot.device in used}
+    if len(away) + 1 > most:
         return (
             f"{len(away) + 1} machines take part, the coordinator included, "
             f"where {most} may: allow more with --max-nodes"

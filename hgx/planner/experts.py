@@ -62,6 +62,8 @@ def best_with_experts_away(problem: Problem) -> Split:
     """
     best = Split(problem, np.inf, ())
     wished = problem.question.options.cpu_experts
+    if not any(block.expert_bytes for block in problem.question.workload.blocks):
+        return best
     counts = range(1, problem.n_block + 1) if wished is None else [wished]
     for count in counts if wished != 0 else ():
         for changed in with_experts_away(problem, count):

@@ -93,7 +93,7 @@ def solve(
     best = min(known, key=lambda candidate: candidate.objective)
     if options.solver == "greedy" and best.placement:
         name, states = "greedy", 0
-        bound = min(quick_bound(c.problem, best.objective) for c in known) if not untried else 0.0
+        bound = min(_bound(c, best.objective) for c in known) if not untried else 0.0
     else:
         name = "exact"
         best, bound, states = _prove(best, known, untried, timer, reporter)
@@ -155,6 +155,13 @@ def _experts(known: Sequence[Candidate], best: Candidate, bound: float) -> tuple
             if split.objective < best.objective:
                 best = Candidate(*split)
     return best, bound
+
+
+def _bound(answered: Candidate, objective: float) -> float:
+    """A bound beside a greedy answer; where there is one stage only, that is the best itself."""
+    if answered.problem.arrangement is _ALONE:
+        return answered.objective
+    return quick_bound(answered.problem, objective)
 
 
 def _greedy(problem: Problem, expired: Callable[[], bool]) -> Candidate:
