@@ -45,6 +45,7 @@ def is_of_a_node(certificate: bytes) -> bool:
         ValueError,
         x509.DuplicateExtension,
         x509.ExtensionNotFound,
+        x509.InvalidVersion,
     ):
         return False
     return elliptic and not constraints.value.ca

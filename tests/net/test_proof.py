@@ -38,6 +38,13 @@ def test_no_certificate(tmp_path: Path) -> None:
     assert not any(is_of_a_node(data) for data in (b"", b"x", own[:-1], own + b"\0"))
 
 
+def test_a_byte_that_was_changed(tmp_path: Path) -> None:
+    """Whichever byte of a certificate is another, it is no node's, its version's included."""
+    own = own_certificate(node_at(tmp_path))
+    for at in range(len(own)):
+        assert not is_of_a_node(own[:at] + bytes((own[at] ^ 0x36,)) + own[at + 1 :]), at
+
+
 def test_signature(tmp_path: Path) -> None:
     """What a node signed is seen to be so: by its certificate, of these bytes, and no others."""
     own, other = node_at(tmp_path / "own"), node_at(tmp_path / "other")
