@@ -114,7 +114,10 @@ def _floor(
     """The least slowest stage, or less where that alone would take all the time; states opened."""
     slowest = problem._replace(total=Weights())
     tables = build_tables(slowest, device_limits(problem))
-    if math.prod(len(one.devices) + 1 for one in tables.classes) > MOST_SETS:
+    if not tables.classes:
+        return np.inf, 0
+    shared = any(len(pool.devices) > 1 for pool in problem.pools)
+    if shared or math.prod(len(one.devices) + 1 for one in tables.classes) > MOST_SETS:
         return lower_bound(tables, target).root(), 0
     found = Minimiser(slowest, np.inf, expired, reporter).run()
     return found.bound, found.states

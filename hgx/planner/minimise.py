@@ -44,11 +44,17 @@ WIDTHS = (32, 1024, 16384)
 BEAMS = (16, 128, 1024)
 """The same where a proof is out of reach."""
 
+LEAST_WIDTH, FEW_CLASSES = 4, 64
+"""Where devices are more than so many, the narrow search is narrower, but not below that."""
+
 MOST_SETS = 1 << 14
 """Sets of devices up to which a search may try them all."""
 
 FEW_STEPS, MANY_STEPS = 25, 300
 """Steps towards good prices where a search proves the answer, and where they must."""
+
+MOST_WORK = MANY_STEPS * 64 * 128
+"""Steps times classes times blocks that may be spent on prices: they are the means, not the end."""
 
 FEW_KICKS, MANY_KICKS = 0, 100_000
 """How often a local search starts anew, before the bound is known and after."""
@@ -152,7 +158,10 @@ class Minimiser:
         best = Found(np.inf, (), prices.root(), 0)
         large = arcs is not None and not self._shared and _sets(tables) > MOST_SETS
         plain = large and not tables.constrained
-        for width in widths[:1] if large else widths:
+        if large:  # the search is there to begin the local one with something
+            narrow = widths[0] * FEW_CLASSES // len(tables.classes)
+            widths = (max(LEAST_WIDTH, min(widths[0], narrow)),)
+        for width in widths:
             if best.bound >= min(self._best, best.objective) * (1 - WORTHWHILE):
                 break
             search = Search(tables, prices, levels, self._expired, self._reporter)
@@ -179,7 +188,9 @@ class Minimiser:
         arcs = Arcs(tables)
         room = np.array([one.room for one in tables.classes])
         start = Prices(quick.price * room, quick.pool_price)
-        steps = FEW_STEPS if _sets(tables) <= MOST_SETS else MANY_STEPS
+        steps = FEW_STEPS
+        if _sets(tables) > MOST_SETS:
+            steps = min(MANY_STEPS, max(FEW_STEPS, MOST_WORK // (len(room) * tables.n_block)))
         return path_bound(tables, arcs, start, self._best, steps, expired=self._expired), arcs
 
     def _many(self, tables: Tables, arcs: Arcs, paths: PathBound, best: Found) -> Found:

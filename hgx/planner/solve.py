@@ -28,6 +28,7 @@ from hgx.planner.greedy import solve_greedily
 from hgx.planner.problem import Arrangement, Problem, Question, rearranged
 from hgx.planner.quick import quick_bound
 from hgx.planner.scores import score_devices
+from hgx.planner.search import WORTHWHILE
 from hgx.planner.shortage import explain_shortage
 from hgx.planner.timer import Timer
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from hgx.planner.reporter import Reporter
     from hgx.planner.timer import Clock
 
-SEARCH_SHARE = 0.95
+SEARCH_SHARE = 0.93
 MERGING_S = 0.06
 """The search ends when this share of the time limit less these seconds have passed (but not before
 half of it): its last layer may still have to be merged, and the answer written."""
@@ -183,7 +184,8 @@ def _prove(
     # What takes no time comes first, so that the rest may take all of it.
     order = sorted(known, key=lambda c: (c.problem.arrangement is not _ALONE, c.objective))
     rest = (one for node in untried for one in problems_of(question, node))
-    left = len(order) + 2 * len(untried)
+    # A model on one device is decided at once, and what cannot fit is not looked at.
+    left = sum(_takes_time(one.problem) for one in order) + 2 * len(untried)
     bound, states = np.inf, 0
     for at, problem in enumerate(chain((one.problem for one in order), rest)):
         if timer.expired():
@@ -191,14 +193,23 @@ def _prove(
                 return best, 0.0, states
             bound = min(bound, quick_bound(problem, best.objective))
         elif not host_shortage(problem) and not bytes_short(problem):
-            expired = timer.share(max(1, left - at))
+            expired = timer.share(max(1, left))
+            left -= _takes_time(problem)
             given = best.placement if problem is best.problem else ()
             outcome = solve_exactly(problem, best.objective, expired, reporter, given)
             states += outcome.states
-            bound = min(bound, outcome.bound)
+            reached = outcome.bound
+            if reached < min(best.objective, outcome.objective) * (1 - WORTHWHILE):
+                reached = max(reached, quick_bound(problem, best.objective))
+            bound = min(bound, reached)
             if outcome.objective < best.objective:
                 best = Candidate(problem, outcome.objective, outcome.placement)
     return best, min(bound, best.objective), states
+
+
+def _takes_time(problem: Problem) -> bool:
+    possible = not host_shortage(problem) and not bytes_short(problem)
+    return possible and problem.arrangement is not _ALONE
 
 
 def _fewest(best: Candidate, tolerance: float, timer: Timer) -> tuple[Candidate, str]:
