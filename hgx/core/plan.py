@@ -8,8 +8,8 @@ from hgx.core.base import Bytes, Document, NonNegative, Seconds, Strict
 
 Objective = Literal["latency", "throughput", "balanced"]
 """latency: ttft_s + output_tokens · tpot_s. throughput: the slowest stage's seconds per token.
-balanced: the mean of latency and of output_tokens times the slowest stage's seconds per token; where
-micro-batches of a prompt overlap, one stage is the slowest in prompt and tokens together."""
+balanced: the mean of latency and of output_tokens times the slowest stage's seconds per token;
+where micro-batches of a prompt overlap, one stage is the slowest in prompt and tokens together."""
 
 Status = Literal["optimal", "feasible", "infeasible"]
 
