@@ -142,11 +142,11 @@ def by_hgx(instance: Instance, asked: Asked, limit_s: float) -> Result:
     """What hgx finds."""
     options = options_of(asked, timeout_s=limit_s)
     plan, elapsed = planned(instance, options)
-    placement = [(one.device, one.first_block, one.last_block) for one in plan.stages]
+    placement = plan.placement
     question = Question(*instance, options)
     arrangement = arrange(question, COORDINATOR, [device for device, _, _ in placement])
     problem = build_problem(question, COORDINATOR, arrangement)
-    objective = seconds_of(problem, tuple(placement))
+    objective = seconds_of(problem, placement)
     return Result(objective, plan.status == "optimal", elapsed)
 
 

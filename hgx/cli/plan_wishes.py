@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hgx.cli.options import complete_names
 
-ExcludeOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--exclude",
+if TYPE_CHECKING:
+    from typer.models import OptionInfo
+
+
+def _named(option: str, help_text: str) -> OptionInfo:
+    """An option that names devices or nodes, once each."""
+    return typer.Option(
+        option,
         metavar="NAME",
         autocompletion=complete_names,
-        help="Leave out a device or a node; repeatable.",
-    ),
-]
+        help=f"{help_text}; repeatable.",
+    )
+
+
+ExcludeOption = Annotated[list[str] | None, _named("--exclude", "Leave out a device or a node")]
 OnlyOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--only",
-        metavar="NAME",
-        autocompletion=complete_names,
-        help="Use no device or node but those named so; repeatable.",
-    ),
+    list[str] | None, _named("--only", "Use no device or node but those named so")
 ]
 RequireOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--require",
-        metavar="NAME",
-        autocompletion=complete_names,
-        help="Use this device, or one of this node; repeatable.",
-    ),
+    list[str] | None, _named("--require", "Use this device, or one of this node")
 ]
 MaxNodesOption = Annotated[
     int | None,

@@ -168,3 +168,18 @@ class Plan(Document):
     ctx: int | None = None
     burst: Predicted | None = None
     cures: tuple[Cure, ...] = ()
+
+    @property
+    def placement(self) -> tuple[tuple[str, int, int], ...]:
+        """``(device, first_block, last_block)`` of every stage, as the planner takes it."""
+        return tuple((it.device, it.first_block, it.last_block) for it in self.stages)
+
+    @property
+    def experts_away(self) -> int:
+        """Blocks, from the first on, whose routed experts are in the coordinator's RAM."""
+        return max((stage.experts_away for stage in self.stages), default=0)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether weights of any stage stay on the disk."""
+        return any(stage.memory.mapped_bytes for stage in self.stages)

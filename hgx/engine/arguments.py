@@ -69,7 +69,7 @@ def engine_spec(
         threads=threads or default_threads(),
         gpu_layers=layers.gpu_layers,
         tensor_split=layers.tensor_split,
-        experts_away=max((stage.experts_away for stage in plan.stages), default=0),
+        experts_away=plan.experts_away,
         chat_template=None if workload.chat_template else PLAIN_TEMPLATE,
         stop=() if workload.chat_template else PLAIN_STOP,
     )

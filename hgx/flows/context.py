@@ -95,7 +95,7 @@ def choose_context(
             plan = evaluate(usable, workload, placement, asked, this_node=this_node)
         except Infeasible:
             return False
-        return from_disk or not any(stage.memory.mapped_bytes for stage in plan.stages)
+        return from_disk or not plan.mapped
 
     for from_disk in (False, True):
         known: dict[int, bool | None] = {}

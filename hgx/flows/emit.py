@@ -102,7 +102,7 @@ def llama_cpp_commands(
         kv_type=options.kv_type,
         gpu_layers=placement.gpu_layers,
         tensor_split=placement.tensor_split,
-        experts_away=max((stage.experts_away for stage in plan.stages), default=0),
+        experts_away=plan.experts_away,
         chat_template=None if chat_template else PLAIN_TEMPLATE,
         stop=() if chat_template else PLAIN_STOP,
         devices=tuple(place.engine for place in placement.offloaded),

@@ -209,11 +209,15 @@ def _with_burst(plan: Plan, slowed: Lasting, question: Question) -> Plan:
         notes.append(f"how warm {unknown} would be is not known: hgx thermal record, then fit")
     if not used & slowed.shares.keys() or plan.host is None:
         return _with_notes(plan, tuple(notes))
-    placement = [(it.device, it.first_block, it.last_block) for it in plan.stages]
-    away = max(stage.experts_away for stage in plan.stages)
-    asked = options.model_copy(update={"coordinator": plan.host.node, "cpu_experts": away or None})
+    asked = options.model_copy(
+        update={"coordinator": plan.host.node, "cpu_experts": plan.experts_away or None}
+    )
     cool = evaluate_for(
-        question.registry, question.workload, placement, asked, corrections=question.corrections
+        question.registry,
+        question.workload,
+        plan.placement,
+        asked,
+        corrections=question.corrections,
     )
     return _with_notes(plan.model_copy(update={"burst": cool.predicted}), tuple(notes))
 

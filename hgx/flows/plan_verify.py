@@ -115,7 +115,7 @@ def _spec(
         kv_type=options.kv_type,
         gpu_layers=placement.gpu_layers,
         tensor_split=placement.tensor_split,
-        experts_away=max((stage.experts_away for stage in plan.stages), default=0),
+        experts_away=plan.experts_away,
         devices=tuple(place.engine for place in placement.offloaded),
         rpc=addresses,
     )

@@ -98,12 +98,11 @@ def served_request(question: Question, plan: Plan, answered: Answered) -> Served
             "parallel": answered.parallel,
         }
     )
-    placement = tuple((it.device, it.first_block, it.last_block) for it in plan.stages)
+    placement = plan.placement
     question = question._replace(options=asked)
-    mapped = any(stage.memory.mapped_bytes for stage in plan.stages)
-    promised = forecast(question, plan.host.node, placement, mapped=mapped)
+    promised = forecast(question, plan.host.node, placement, mapped=plan.mapped)
     question = question._replace(corrections=NO_CORRECTIONS)
-    predicted = forecast(question, plan.host.node, placement, mapped=mapped)
+    predicted = forecast(question, plan.host.node, placement, mapped=plan.mapped)
     return ServedRequest(
         at=answered.at,
         model=workload.name or workload.path,

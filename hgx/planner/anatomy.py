@@ -94,9 +94,9 @@ def answer_of(plan: Plan) -> Answer | None:
         return None
     return Answer(
         plan.host.node,
-        tuple((stage.device, stage.first_block, stage.last_block) for stage in plan.stages),
-        any(stage.memory.mapped_bytes for stage in plan.stages),
-        plan.stages[0].experts_away,
+        plan.placement,
+        plan.mapped,
+        plan.experts_away,
     )
 
 

@@ -79,15 +79,13 @@ class Arcs:
         the output head; shape ``(n, classes, longest)``.
         """
         classes, n = self._tables.classes, self.n_block
-        upto = np.array([np.concatenate(([0.0], np.cumsum(one.unit[:-1]))) for one in classes])
+        upto = np.array([one.upto for one in classes])
         limits = np.array([one.limit for one in classes])
         ends = np.minimum(self.ends, n)
         seconds = upto.T[ends] - upto.T[:n, None]  # (n, longest, classes)
         fits = (self.bytes[:, :, None] <= limits) & (self.ends < n)[:, :, None]
         if np.isfinite(classes[0].cap):
-            peak = np.array(
-                [np.concatenate(([0.0], np.cumsum(one.peak_unit[:-1]))) for one in classes]
-            )
+            peak = np.array([one.peak_upto for one in classes])
             wires = np.array([_least(one, last=False) for one in classes])
             fits &= peak.T[ends] - peak.T[:n, None] + wires <= classes[0].cap
         return np.ascontiguousarray(np.where(fits, seconds, np.inf).transpose(0, 2, 1))

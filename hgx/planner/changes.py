@@ -8,9 +8,9 @@ from hgx.planner.constraints import device_limits
 from hgx.planner.problem import build_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from hgx.core.engine_rates import EngineRates, TypeRates
+    from hgx.core.engine_rates import TypeRates
     from hgx.core.explanation import Binding, Improvable
     from hgx.core.registry import Device, Node, Registry
     from hgx.planner.anatomy import Priced
@@ -68,10 +68,14 @@ def _twice(priced: Priced, bound: Binding) -> Iterator[Change]:
             faster = _faster_link(registry, coordinator, bound.subject)
             yield Change("link", bound.subject, None, faster)
         case "bandwidth":
-            changed = with_device(registry, bound.subject, _twice_the_bandwidth)
+            changed = with_device(
+                registry, bound.subject, lambda one: _twice_as_fast(one, _BANDWIDTH)
+            )
             yield Change("bandwidth", bound.subject, None, changed)
         case "arithmetic":
-            changed = with_device(registry, bound.subject, _twice_the_arithmetic)
+            changed = with_device(
+                registry, bound.subject, lambda one: _twice_as_fast(one, _ARITHMETIC)
+            )
             yield Change("arithmetic", bound.subject, None, changed)
         case _:  # nothing that can be bought
             pass
@@ -155,45 +159,38 @@ def _faster_link(registry: Registry, one: str, other: str) -> Registry:
     return registry.model_copy(update={"links": links})
 
 
-def _twice_the_bandwidth(device: Device) -> Device:
-    def faster(rates: TypeRates) -> TypeRates:
-        seconds = rates.decode_s_per_byte / TWICE
-        return rates.model_copy(update={"decode_s_per_byte": seconds})
+class _Rates(NamedTuple):
+    """Where a device's speed of one kind stands: its own rate, and the engine's seconds."""
 
-    rate = device.memory_bandwidth_bytes_per_s * TWICE
-    return device.model_copy(
-        update={
-            "memory_bandwidth_bytes_per_s": rate,
-            "engine": device.engine
-            and _faster(device.engine, faster, "decode_attention_s_per_flop"),
-        }
-    )
+    own: str
+    by_type: str
+    attention: str
 
 
-def _twice_the_arithmetic(device: Device) -> Device:
-    def faster(rates: TypeRates) -> TypeRates:
-        seconds = rates.prefill_s_per_flop / TWICE
-        return rates.model_copy(update={"prefill_s_per_flop": seconds})
-
-    rate = device.compute_flops_per_s * TWICE
-    return device.model_copy(
-        update={
-            "compute_flops_per_s": rate,
-            "engine": device.engine
-            and _faster(device.engine, faster, "prefill_attention_s_per_flop"),
-        }
-    )
+_BANDWIDTH = _Rates(
+    "memory_bandwidth_bytes_per_s", "decode_s_per_byte", "decode_attention_s_per_flop"
+)
+_ARITHMETIC = _Rates("compute_flops_per_s", "prefill_s_per_flop", "prefill_attention_s_per_flop")
 
 
-def _faster(
-    engine: EngineRates, faster: Callable[[TypeRates], TypeRates], attention: str
-) -> EngineRates:
-    """Engine rates with every type changed, and half the seconds per operation of attention."""
-    seconds: float | None = getattr(engine, attention)
-    return engine.model_copy(
-        update={
-            "types": {name: faster(rates) for name, rates in engine.types.items()},
-            "worker_types": {name: faster(rates) for name, rates in engine.worker_types.items()},
-            attention: None if seconds is None else seconds / TWICE,
-        }
-    )
+def _twice_as_fast(device: Device, rates: _Rates) -> Device:
+    """A device with twice the rate, and half of what the engine takes for it."""
+    engine = device.engine
+    if engine is not None:
+        attention: float | None = getattr(engine, rates.attention)
+        engine = engine.model_copy(
+            update={
+                "types": _halved(engine.types, rates.by_type),
+                "worker_types": _halved(engine.worker_types, rates.by_type),
+                rates.attention: None if attention is None else attention / TWICE,
+            }
+        )
+    faster = getattr(device, rates.own) * TWICE
+    return device.model_copy(update={rates.own: faster, "engine": engine})
+
+
+def _halved(types: Mapping[str, TypeRates], field: str) -> dict[str, TypeRates]:
+    return {
+        name: rates.model_copy(update={field: getattr(rates, field) / TWICE})
+        for name, rates in types.items()
+    }

@@ -43,6 +43,11 @@ def bytes_short(problem: Problem) -> float:
     return max(0.0, needed - total)
 
 
+def cannot_fit(problem: Problem) -> bool:
+    """Whether adding up shows already that there is no room."""
+    return host_shortage(problem) > 0 or bytes_short(problem) > 0
+
+
 def broken_limits(problem: Problem, stages: Sequence[PricedStage]) -> Iterator[str]:
     """Describe every memory limit that stages break, one sentence each."""
     for stage in stages:

@@ -7,7 +7,6 @@ stage.
 
 from __future__ import annotations
 
-import math
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -117,7 +116,7 @@ def _floor(
     if not tables.classes:
         return np.inf, 0
     shared = any(len(pool.devices) > 1 for pool in problem.pools)
-    if shared or math.prod(len(one.devices) + 1 for one in tables.classes) > MOST_SETS:
+    if shared or tables.sets > MOST_SETS:
         return lower_bound(tables, target).root(), 0
     found = Minimiser(slowest, np.inf, expired, reporter).run()
     return found.bound, found.states

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.planner.alone import best_alone
+from hgx.planner.calibrate import NEUTRAL
 from hgx.planner.cost import block_seconds
 from hgx.planner.problem import Seconds
 from hgx.planner.work import measure_work, run_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,6 +55,14 @@ class Split(NamedTuple):
     placement: Placement
 
 
+class _Card(NamedTuple):
+    """A card, and the seconds of each of its blocks whose experts are on the host's CPU."""
+
+    slot: Slot
+    decode: Floats
+    prefill: Floats
+
+
 def best_with_experts_away(problem: Problem) -> Split:
     """Find the best card, and the best number of blocks whose experts are not on it.
 
@@ -65,8 +74,9 @@ def best_with_experts_away(problem: Problem) -> Split:
     if not any(block.expert_bytes for block in problem.question.workload.blocks):
         return best
     counts = range(1, problem.n_block + 1) if wished is None else [wished]
+    cards = _cards(problem) if wished != 0 else []
     for count in counts if wished != 0 else ():
-        for changed in with_experts_away(problem, count):
+        for changed in _split(problem, cards, count):
             objective, placement = best_alone(changed)
             if objective < best.objective:
                 best = Split(changed, objective, placement)
@@ -80,25 +90,23 @@ def with_experts_away(problem: Problem, count: int) -> Iterator[Problem]:
         problem: Of the arrangement ``ALONE``.
         count: So many blocks have none on the card.
     """
-    registry, workload, *_ = problem.question
-    devices = {device.id: device for device in registry.devices}
-    own = [one for one in registry.devices if one.node == problem.coordinator]
-    host = next((one for one in own if one.backend == "cpu"), None)
+    return _split(problem, _cards(problem), count)
+
+
+def _split(problem: Problem, cards: Sequence[_Card], count: int) -> Iterator[Problem]:
+    workload = problem.question.workload
     sizes = np.array([float(block.expert_bytes) for block in (*workload.blocks, workload.output)])
     sizes[count:] = 0.0
-    if host is None or not sizes.any() or count > problem.n_block:
+    if not sizes.any() or count > problem.n_block:
         return
     footprint = problem.footprint._replace(
         weights=problem.footprint.weights - sizes,
         host_weights=problem.footprint.host_weights + float(sizes.sum()),
         host_compute=problem.footprint.host_compute + _scratch(problem),
     )
-    for slot in problem.slots:
-        device = devices[slot.device]
-        if slot.remote or slot.on_host or device.unified_memory:
-            continue
+    for card in cards:
         yield problem._replace(
-            slots=(_slowed(problem, slot, device, host, sizes > 0),),
+            slots=(_mixed(card, sizes > 0),),
             pools=(),  # the card has a memory of its own
             footprint=footprint,
             experts_away=count,
@@ -113,23 +121,33 @@ def _scratch(problem: Problem) -> float:
     return 4.0 * run_shape(options).batch * width
 
 
-def _slowed(
-    problem: Problem, slot: Slot, card: Device, host: Device, away: NDArray[np.bool_]
-) -> Slot:
-    """The card's slot, some of its blocks' experts being the CPU's work."""
-    _, workload, options, corrections = problem.question
+def _cards(problem: Problem) -> list[_Card]:
+    """The coordinator's cards beside its CPU, where it has one."""
+    registry, workload, options, corrections = problem.question
+    devices = {device.id: device for device in registry.devices}
+    own = [one for one in registry.devices if one.node == problem.coordinator]
+    host = next((one for one in own if one.backend == "cpu"), None)
+    if host is None:
+        return []
     work = measure_work(workload, options)
-    correction = corrections.get(card.id)
+    cards: list[_Card] = []
+    for slot in problem.slots:
+        device = devices[slot.device]
+        if slot.remote or slot.on_host or device.unified_memory:
+            continue
+        factors = corrections.get(device.id, NEUTRAL)
+        decode = _seconds(workload, work.decode, device, host)
+        prefill = np.sum([_seconds(workload, one, device, host) for one in work.prefill], axis=0)
+        cards.append(_Card(slot, factors.decode.value * decode, factors.prefill.value * prefill))
+    return cards
 
-    def seconds(batches: tuple[Batch, ...], whole: Floats, factor: float) -> Floats:
-        parts = [_seconds(workload, batch, card, host) for batch in batches]
-        return np.where(away, factor * np.sum(parts, axis=0), whole)
 
-    decode, prefill = slot.decode, slot.prefill
-    factors = (correction.decode.value, correction.prefill.value) if correction else (1.0, 1.0)
-    return slot._replace(
-        decode=Seconds(seconds((work.decode,), decode.blocks, factors[0]), decode.hop),
-        prefill=Seconds(seconds(work.prefill, prefill.blocks, factors[1]), prefill.hop),
+def _mixed(card: _Card, away: NDArray[np.bool_]) -> Slot:
+    """The card's slot, the experts of some of its blocks being the CPU's work."""
+    decode, prefill = card.slot.decode, card.slot.prefill
+    return card.slot._replace(
+        decode=Seconds(np.where(away, card.decode, decode.blocks), decode.hop),
+        prefill=Seconds(np.where(away, card.prefill, prefill.blocks), prefill.hop),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.errors import ModelError
-from hgx.planner.constraints import bytes_short, device_limits, host_shortage
+from hgx.planner.constraints import cannot_fit, device_limits
 from hgx.planner.cost import Hop
 from hgx.planner.exact import solve_exactly
 from hgx.planner.greedy import solve_greedily
@@ -55,7 +55,7 @@ def feasible(problems: Iterable[Problem], expired: Callable[[], bool]) -> bool |
     """
     hard: list[Problem] = []
     for problem in problems:
-        if host_shortage(problem) or bytes_short(problem):
+        if cannot_fit(problem):
             continue
         even = _even(problem)
         largest = sorted(even.slots, key=lambda slot: -slot.capacity)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.planner.alone import best_alone
-from hgx.planner.constraints import bytes_short, device_limits, host_shortage
+from hgx.planner.constraints import cannot_fit, device_limits
 from hgx.planner.layer import CLOSED
 from hgx.planner.placement import price, total_objective
 from hgx.planner.problem import Arrangement
@@ -59,7 +59,7 @@ def solve_greedily(
     """
     if problem.arrangement is Arrangement.ALONE:
         return best_alone(problem)
-    if host_shortage(problem) or bytes_short(problem):
+    if cannot_fit(problem):
         return np.inf, ()
     forced = _forced(problem, order)
     order = _wished(problem, order)

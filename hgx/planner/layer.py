@@ -52,8 +52,8 @@ def merged(parts: Sequence[Layer]) -> Layer:
     )
     if not len(whole.mode):
         return whole
-    columns = np.column_stack((whole.used, whole.level, whole.mode - CLOSED))
-    names = _names(columns.astype(np.int64))
+    columns = np.column_stack((whole.used, whole.level, whole.mode - CLOSED)).astype(np.int64)
+    names = (columns @ key_weights(columns.max(axis=0))).T
     order = np.lexsort(names)
     sorted_names = names[:, order]
     new = (sorted_names[:, 1:] != sorted_names[:, :-1]).any(axis=0)
@@ -62,13 +62,20 @@ def merged(parts: Sequence[Layer]) -> Layer:
     return pick(whole, order[begins])._replace(cost=least)
 
 
-def _names(columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number rows so that equal ones, and no others, have the same numbers; shape ``(k, rows)``."""
-    words, size = [np.zeros(len(columns), dtype=np.int64)], 1
-    for column, count in zip(columns.T, (columns.max(axis=0) + 1).tolist(), strict=True):
-        if size * count > MOST_IN_WORD:
-            words.append(np.zeros(len(columns), dtype=np.int64))
+def key_weights(most: NDArray[np.integer]) -> NDArray[np.int64]:
+    """What one of each thing adds to a key, so that no two sets have the same.
+
+    Args:
+        most: How many there can be of each.
+
+    Returns:
+        Shape ``(things, words)``.
+    """
+    words, size = [[0] * len(most)], 1
+    for at, count in enumerate(most.tolist()):
+        if size * (count + 1) > MOST_IN_WORD:
+            words.append([0] * len(most))
             size = 1
-        words[-1] += size * column
-        size *= count
-    return np.array(words)
+        words[-1][at] = size
+        size *= count + 1
+    return np.array(words, dtype=np.int64).T

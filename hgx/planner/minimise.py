@@ -10,7 +10,6 @@ the answer, and the bound is that of the rosters.
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -136,7 +135,7 @@ class Minimiser:
         """Make the slowest stage as fast as possible."""
         floor = lower_bound(tables, self._best).root()
         search = Slowest(tables, self._expired, self._reporter or Silent())
-        if _sets(tables) > MOST_SETS:
+        if tables.sets > MOST_SETS:
             found = search.run(self._best, floor, BEAMS, MANY_ROUNDS)
         else:
             found = search.run(self._best, floor, WIDTHS[-1:], FEW_ROUNDS)
@@ -156,7 +155,7 @@ class Minimiser:
         prices, arcs = self._prices(tables)
         levels = Levels(tables, marks)
         best = Found(np.inf, (), prices.root(), 0)
-        large = arcs is not None and not self._shared and _sets(tables) > MOST_SETS
+        large = arcs is not None and not self._shared and tables.sets > MOST_SETS
         plain = large and not tables.constrained
         if large:  # the search is there to begin the local one with something
             narrow = widths[0] * FEW_CLASSES // len(tables.classes)
@@ -189,7 +188,7 @@ class Minimiser:
         room = np.array([one.room for one in tables.classes])
         start = Prices(quick.price * room, quick.pool_price)
         steps = FEW_STEPS
-        if _sets(tables) > MOST_SETS:
+        if tables.sets > MOST_SETS:
             steps = min(MANY_STEPS, max(FEW_STEPS, MOST_WORK // (len(room) * tables.n_block)))
         return path_bound(tables, arcs, start, self._best, steps, expired=self._expired), arcs
 
@@ -248,11 +247,6 @@ class Minimiser:
         on_host = last - self._problem.footprint.shared_head
         sizes = np.unique(np.concatenate((inner.ravel(), last, on_host)))
         return sizes[np.isfinite(sizes)].tolist()
-
-
-def _sets(tables: Tables) -> int:
-    """How many sets of devices there are, equal devices not told apart."""
-    return math.prod(len(one.devices) + 1 for one in tables.classes)
 
 
 def _shrinks(tables: Tables) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hgx.planner.alone import best_alone
 from hgx.planner.bound import lower_bound
-from hgx.planner.constraints import bytes_short, device_limits, host_shortage
+from hgx.planner.constraints import cannot_fit, device_limits
 from hgx.planner.problem import Arrangement, Weights
 from hgx.planner.search import WORTHWHILE
 from hgx.planner.tables import build_tables
@@ -30,7 +30,7 @@ def quick_bound(problem: Problem, objective: float) -> float:
     Returns:
         Seconds, the known objective where nothing is below it; infinite where nothing fits.
     """
-    if host_shortage(problem) or bytes_short(problem):
+    if cannot_fit(problem):
         return np.inf
     if problem.arrangement is Arrangement.ALONE:
         return min(objective, best_alone(problem)[0])

@@ -22,7 +22,7 @@ import numpy as np
 
 from hgx.planner.arcs import Arcs
 from hgx.planner.boundaries import ROUNDING, Boundaries
-from hgx.planner.layer import CLOSED, MOST_IN_WORD
+from hgx.planner.layer import CLOSED, key_weights
 from hgx.planner.packing import Packing
 from hgx.planner.search import WORTHWHILE, Found, Run
 from hgx.planner.within import WAYS, StageTimes
@@ -231,7 +231,7 @@ class _Steps:
         self._reach = reach
         self._upto = np.concatenate(([0.0], np.cumsum(packing.price)))
         self._worth = packing.most(reach, self._upto)
-        self._weights = _weights(np.append(arcs.counts, arcs.n_group))
+        self._weights = key_weights(np.append(arcs.counts.astype(np.intp), arcs.n_group))
 
     def start(self) -> _States:
         """Nothing is used, and nothing reached."""
@@ -303,26 +303,6 @@ class _Steps:
         allowed = np.full((len(self._arcs.counts), 1), not (first and opening))
         allowed[list(opening)] = True
         return allowed
-
-
-def _weights(most: NDArray[np.float64]) -> NDArray[np.int64]:
-    """What one of each thing adds to a key, so that no two sets have the same.
-
-    Args:
-        most: How many there can be of each.
-
-    Returns:
-        Shape ``(things, words)``.
-    """
-    words: list[list[int]] = [[0] * len(most)]
-    size = 1
-    for at, count in enumerate(most.astype(int).tolist()):
-        if size * (count + 2) > MOST_IN_WORD:
-            words.append([0] * len(most))
-            size = 1
-        words[-1][at] = size
-        size *= count + 2
-    return np.array(words, dtype=np.int64).T
 
 
 def _back(layers: list[_States], row: int, k: int, n_block: int) -> tuple[Run, ...]:

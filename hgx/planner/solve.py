@@ -18,7 +18,7 @@ from hgx.planner.answer import infeasible_plan, make_plan
 from hgx.planner.arrangements import mapped_problem, problems_of
 from hgx.planner.calibrate import NO_CORRECTIONS
 from hgx.planner.candidate import Candidate
-from hgx.planner.constraints import bytes_short, host_shortage
+from hgx.planner.constraints import bytes_short, cannot_fit, host_shortage
 from hgx.planner.coordinators import rank_coordinators
 from hgx.planner.exact import solve_exactly
 from hgx.planner.experts import best_with_experts_away
@@ -192,7 +192,7 @@ def _prove(
             if at >= len(order):
                 return best, 0.0, states
             bound = min(bound, quick_bound(problem, best.objective))
-        elif not host_shortage(problem) and not bytes_short(problem):
+        elif not cannot_fit(problem):
             expired = timer.share(max(1, left))
             left -= _takes_time(problem)
             given = best.placement if problem is best.problem else ()
@@ -208,8 +208,7 @@ def _prove(
 
 
 def _takes_time(problem: Problem) -> bool:
-    possible = not host_shortage(problem) and not bytes_short(problem)
-    return possible and problem.arrangement is not _ALONE
+    return problem.arrangement is not _ALONE and not cannot_fit(problem)
 
 
 def _fewest(best: Candidate, tolerance: float, timer: Timer) -> tuple[Candidate, str]:
@@ -222,7 +221,7 @@ def _fewest(best: Candidate, tolerance: float, timer: Timer) -> tuple[Candidate,
         for problem in problems_of(question._replace(options=options), best.problem.coordinator):
             if timer.expired():
                 return best, f"not all ways to do with fewer than {machines} machines were tried"
-            if host_shortage(problem) or bytes_short(problem):
+            if cannot_fit(problem):
                 continue
             found = solve_exactly(problem, target, timer.expired)
             if found.placement:

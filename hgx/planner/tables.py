@@ -7,6 +7,7 @@ not fit into memory.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,7 +82,7 @@ class DeviceClass:
     def inner(self) -> Floats:
         """Objective seconds of blocks ``b .. e-1``, shape ``(n + 1, n + 1)``, without wire."""
         fits = self.stage_bytes.inner <= self.limit
-        return np.where(fits, self._upto[None, :] - self._upto[:, None], np.inf)
+        return np.where(fits, self.upto[None, :] - self.upto[:, None], np.inf)
 
     @cached_property
     def last(self) -> Floats:
@@ -89,7 +90,7 @@ class DeviceClass:
         fits = self.last_bytes <= self.limit
         if self.free_first:
             fits[0] = False  # with all blocks it is alone, and the engine keeps other buffers
-        return np.where(fits, self._upto[-1] - self._upto + self.unit[-1], np.inf)
+        return np.where(fits, self.upto[-1] - self.upto + self.unit[-1], np.inf)
 
     @cached_property
     def last_bytes(self) -> Floats:
@@ -97,7 +98,8 @@ class DeviceClass:
         return self.stage_bytes.last
 
     @cached_property
-    def _upto(self) -> Floats:
+    def upto(self) -> Floats:
+        """Objective seconds of the blocks before each boundary, shape ``(n + 1,)``."""
         return np.concatenate(([0.0], np.cumsum(self.unit[:-1])))
 
     def wire(self, *, first: bool, entered: bool, left: bool) -> float:
@@ -147,8 +149,12 @@ class DeviceClass:
 
     @cached_property
     def _peak_inner(self) -> Floats:
-        upto = np.concatenate(([0.0], np.cumsum(self.peak_unit[:-1])))
-        return upto[None, :] - upto[:, None]
+        return self.peak_upto[None, :] - self.peak_upto[:, None]
+
+    @cached_property
+    def peak_upto(self) -> Floats:
+        """Capped seconds of the blocks before each boundary, shape ``(n + 1,)``."""
+        return np.concatenate(([0.0], np.cumsum(self.peak_unit[:-1])))
 
     @cached_property
     def peak_last(self) -> Floats:
@@ -198,6 +204,11 @@ class Tables(NamedTuple):
     def constrained(self) -> bool:
         """Whether it matters which devices are used, and not only what they hold."""
         return bool(len(self.required)) or self.most_away is not None
+
+    @property
+    def sets(self) -> int:
+        """How many sets of devices there are, equal devices not told apart."""
+        return math.prod(len(one.devices) + 1 for one in self.classes)
 
     def allowed(self, used: NDArray[np.uint16]) -> NDArray[np.bool_]:
         """Whether no more nodes take part than may, shape ``(states,)``."""

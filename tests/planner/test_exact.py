@@ -160,10 +160,8 @@ def test_the_search_over_sets_agrees_with_trying_everything(question: Case) -> N
         assert Oracle(problem).best() == pytest.approx(best, rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
-@given(question=cases(coordinators=("a",), prompts=PROMPTS, wishes=True))
-def test_every_arrangement_is_solved_by_itself(question: Case) -> None:
-    """Who may be first, and what the engine copies then, counts for each arrangement alone."""
+def assert_each_arrangement_optimal(question: Case) -> None:
+    """Every arrangement's optimum is that of trying all that it allows."""
     for problem in question.problems():
         if host_shortage(problem) or bytes_short(problem):
             continue
@@ -174,6 +172,13 @@ def test_every_arrangement_is_solved_by_itself(question: Case) -> None:
         outcome = solve_exactly(problem, math.inf, never)
         assert outcome.objective == pytest.approx(best, rel=1e-8)
         assert outcome.bound == pytest.approx(best, rel=1e-8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(question=cases(coordinators=("a",), prompts=PROMPTS, wishes=True))
+def test_every_arrangement_is_solved_by_itself(question: Case) -> None:
+    """Who may be first, and what the engine copies then, counts for each arrangement alone."""
+    assert_each_arrangement_optimal(question)
 
 
 def test_alone_the_host_needs_what_it_needs_alone() -> None:
@@ -201,16 +206,7 @@ def test_all_of_many_quick_devices_may_be_required(objective: Objective) -> None
 @given(question=cases(devices=4, blocks=5, coordinators=("a",), crossing=True))
 def test_what_crosses_needs_room_on_both_sides(question: Case) -> None:
     """Where blocks hand over more than hidden states, every placement is allowed for."""
-    for problem in question.problems():
-        if host_shortage(problem) or bytes_short(problem):
-            continue
-        best = min(
-            (total_objective(problem, stages) for _, stages in allowed(problem)),
-            default=math.inf,
-        )
-        outcome = solve_exactly(problem, math.inf, never)
-        assert outcome.objective == pytest.approx(best, rel=1e-8)
-        assert outcome.bound == pytest.approx(best, rel=1e-8)
+    assert_each_arrangement_optimal(question)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.live import Live
 from rich.text import Text
 
 from hgx.cli.render.console import plain, stderr, stdout
 from hgx.cli.render.devices import Column, DeviceTable
+from hgx.cli.render.live import show_live
 from hgx.cli.render.watch import battery_words
 
 if TYPE_CHECKING:
@@ -47,18 +47,7 @@ def show_looks(looks: Iterable[Look], *, as_json: bool) -> None:
         looks: As they come.
         as_json: Whether to print a line of JSON for each instead.
     """
-    console = stdout()
-    if as_json:
-        for look in looks:
-            print(json.dumps(_look_json(look)), file=console.file, flush=True)
-    elif console.is_terminal:
-        with Live(console=console, auto_refresh=False) as live:
-            for look in looks:
-                live.update(picture(look), refresh=True)
-    else:
-        for look in looks:
-            console.print(picture(look))
-            console.file.flush()
+    show_live(looks, picture, (lambda look: json.dumps(_look_json(look))) if as_json else None)
 
 
 def picture(look: Look) -> RenderableType:

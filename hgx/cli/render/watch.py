@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.live import Live
 from rich.text import Text
 
-from hgx.cli.render.console import plain, stdout
+from hgx.cli.render.console import plain
 from hgx.cli.render.devices import Column, DeviceTable
+from hgx.cli.render.live import show_live
 from hgx.units import format_bytes
 
 if TYPE_CHECKING:
@@ -39,18 +39,7 @@ def show(snapshots: Iterable[Snapshot], *, as_json: bool) -> None:
         snapshots: As they come.
         as_json: Whether to print a line of JSON for each instead.
     """
-    console = stdout()
-    if as_json:
-        for snapshot in snapshots:
-            print(_as_json(snapshot), file=console.file, flush=True)
-    elif console.is_terminal:
-        with Live(console=console, auto_refresh=False) as live:
-            for snapshot in snapshots:
-                live.update(picture(snapshot), refresh=True)
-    else:
-        for snapshot in snapshots:
-            console.print(picture(snapshot))
-            console.file.flush()
+    show_live(snapshots, picture, _as_json if as_json else None)
 
 
 def picture(snapshot: Snapshot) -> RenderableType:
