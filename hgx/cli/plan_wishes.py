@@ -50,7 +50,8 @@ DurationOption = Annotated[
         "--duration",
         min=1.0,
         metavar="SECONDS",
-        help="Plan for a run of this length: devices count with what their heat allows.",
+        help="Plan for a run of this length: devices count with what their heat allows, and "
+        "machines whose batteries do not last so long are left out, unless required.",
     ),
 ]
 CpuExpertsOption = Annotated[

@@ -168,9 +168,10 @@ class Marginal(Strict):
     predicted: Predicted
 
 
-Reason = Literal["unpaired", "refused", "unreachable", "impossible", "slower", "open"]
-"""Why a device has no blocks: its node is not trusted, the user does not want it, no link leads
-there, no placement with it fits, the best with it is no faster, or that was not found out."""
+Reason = Literal["unpaired", "battery", "refused", "unreachable", "impossible", "slower", "open"]
+"""Why a device has no blocks: its node is not trusted, its node's battery does not last, the user
+does not want it, no link leads there, no placement with it fits, the best with it is no faster, or
+that was not found out."""
 
 
 class LeftOut(Strict):

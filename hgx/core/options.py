@@ -34,7 +34,8 @@ class PlanOptions(Strict):
             registry knows it, else the node that gives the best plan.
         headroom_bytes: Memory to leave free on every device.
         duration_s: How long the model is to run: devices count with what their heat allows for so
-            long, where it is known. Null counts them as they are when cool.
+            long, where it is known, and those on a battery that does not last are left out unless
+            they are required. Null counts them as they are when cool, with power.
         timeout_s: Longest time to search, in seconds.
         rpc: Whether micro-batches of a prompt follow each other through the stages.
         max_nodes: Machines that may take part, the coordinator included.

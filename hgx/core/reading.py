@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hgx.core.base import Bytes, NonNegative, Strict
+from hgx.core.base import Bytes, Document, NonNegative, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A part of a whole, 0 to 1."""
@@ -49,7 +49,7 @@ class Reading(Strict):
     memory_free_bytes: Bytes | None = None
 
 
-class Battery(Strict):
+class Battery(Document):
     """A machine's battery at one moment.
 
     Attributes:
@@ -58,6 +58,7 @@ class Battery(Strict):
         plugged: Whether the machine has power from outside.
         power_w: Into or out of the battery; always above or equal zero.
         temperature_c: Of its cells.
+        full_wh: Energy in it when it is full, as old as it is; several batteries add up.
     """
 
     charge: Share | None = None
@@ -65,6 +66,7 @@ class Battery(Strict):
     plugged: bool | None = None
     power_w: NonNegative | None = None
     temperature_c: float | None = None
+    full_wh: Annotated[float, Field(gt=0)] | None = None
 
 
 PowerSource = Literal["mains", "battery"]

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, model_validator
 from hgx.core.base import Bytes, Document, Identifier, PositiveBytes, Rate, Seconds
 from hgx.core.benchmark import Benchmark
 from hgx.core.engine_rates import EngineRates
+from hgx.core.reading import Battery
 from hgx.core.thermal import ThermalParameters
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Node(Document):
         fingerprint: SHA-256 of its certificate, in hex: what it is told by, whatever its name.
         seen_at: When it last answered, in ISO 8601.
         disk_read_bytes_per_s: How fast files are read that are not in memory.
+        battery: As it was when the node was last looked at; null where it has none.
         benchmarks: What was measured of the machine itself, by name.
     """
 
@@ -47,6 +49,7 @@ class Node(Document):
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     seen_at: str | None = None
     disk_read_bytes_per_s: Rate | None = None
+    battery: Battery | None = None
     benchmarks: dict[str, Benchmark] = Field(default_factory=dict)
 
 

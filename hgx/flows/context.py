@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.errors import Infeasible
 from hgx.flows.links import with_assumed_links
+from hgx.flows.plan_battery import powered
 from hgx.planner.cures import CTX_STEP, largest
 from hgx.planner.evaluate import evaluate
 from hgx.planner.fits import fits
@@ -82,7 +83,8 @@ def choose_context(
     """
     if longest is None:
         return Chosen(options)
-    usable, _ = with_assumed_links(registry.usable(), this_node)
+    linked, _ = with_assumed_links(registry.usable(), this_node)
+    usable, kept, _ = powered(linked, options, [device for device, _, _ in placement])
     timer = Timer(clock, clock() + options.timeout_s)
     most = longest.most or workload.n_ctx_train or LIMIT
     steps = range(CTX_STEP, most + 1, CTX_STEP) or range(most, most + 1)
@@ -101,7 +103,7 @@ def choose_context(
         known: dict[int, bool | None] = {}
 
         def fit(ctx: int) -> bool:
-            asked = options.model_copy(update={"ctx": ctx})
+            asked = kept.model_copy(update={"ctx": ctx})
             known[ctx] = decide(asked, from_disk=from_disk)  # noqa: B023 - used within the round
             return known[ctx] is True  # noqa: B023 - used within the round
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from hgx.core.reading import Battery
     from hgx.flows.probe import Probe, Seen
     from hgx.flows.sight import Machine, Sight
     from hgx.sensors.amdgpu import AmdCard
@@ -70,6 +71,7 @@ def find_local(
         seen_at: The time.
         waiting: Told which answers are still missing, whenever one came.
     """
+    battery = Background(sight.battery)  # some systems take a second to tell
     absent = sight.absent()
     survey, found = _ask_all(sight, [name for name in absent if not absent[name]], waiting)
     memory = sight.memory()
@@ -86,7 +88,7 @@ def find_local(
     # Who has no card of NVIDIA's need not be told each time that its driver is not there.
     pointless = not survey.cards and survey.sure and sight.has_nvidia() is False
     return Local(
-        node=_this_node(node, sight.machine(), memory),
+        node=_this_node(node, sight.machine(), memory, battery.result()),
         devices=devices,
         driven=driven,
         missing=(*(() if pointless else survey.missing), *_missing(found.values())),
@@ -116,7 +118,7 @@ def _ask_all(
     return survey.result(), {name: asked.result() for name, asked in probes.items()}
 
 
-def _this_node(node: str, machine: Machine, memory: HostMemory) -> Node:
+def _this_node(node: str, machine: Machine, memory: HostMemory, battery: Battery | None) -> Node:
     return Node(
         id=node,
         name=machine.name or node,
@@ -124,6 +126,7 @@ def _this_node(node: str, machine: Machine, memory: HostMemory) -> Node:
         arch=machine.arch,
         ram_total_bytes=memory.total_bytes,
         ram_free_bytes=memory.free_bytes,
+        battery=battery,
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from hgx.core.reading import Battery
     from hgx.core.registry import Device, Registry
     from hgx.node.agent import Running
     from hgx.sensors.memory import HostMemory
@@ -90,7 +91,7 @@ def run_node(wish: NodeWish, home: Home, reporter: NodeReporter) -> int:
             Telemetry(home.node_id(), enabled=wish.telemetry) as telemetry,
             LeaseService(identity, home, lender) as leases,
         ):
-            description = NodeDescription(home, telemetry.readings)
+            description = NodeDescription(home, telemetry.readings, battery=telemetry.battery)
             looked_up = _looked_up(wish.host, listening.address)
             reporter.notes((*looked_up, *missing, *found.notes, *description.notes()))
             return serve_node(
@@ -108,7 +109,7 @@ def _looked_up(host: str | None, address: str | None) -> tuple[str, ...]:
     return (f"{host} is {address} here",) if address not in {None, host} else ()
 
 
-_MOMENTARY = {"temperature_c", "memory_free_bytes"}
+_MOMENTARY = {"temperature_c", "memory_free_bytes", "battery"}
 """Fields that are told from a reading of now or not at all: the registry's are of long ago."""
 
 
@@ -123,6 +124,7 @@ class NodeDescription:
             people change it.
         readings: Gives the newest readings by device name without the node, as ``cuda:0``.
         memory: Reads this machine's main memory: what is free of it is told as it is now.
+        battery: Gives the battery as it is now; null where there is none, or nothing tells.
     """
 
     def __init__(
@@ -130,10 +132,12 @@ class NodeDescription:
         home: Home,
         readings: Callable[[], Mapping[str, Reading]],
         memory: Callable[[], HostMemory] = read_memory,
+        battery: Callable[[], Battery | None] = lambda: None,
     ) -> None:
         self._home = home
         self._readings = readings
         self._memory = memory
+        self._battery = battery
 
     def __call__(self, name: str) -> dict[str, JsonValue]:
         """Describe this node under the name it has in the network.
@@ -148,8 +152,10 @@ class NodeDescription:
         registry = load_registry(self._home.registry)
         readings = self._readings()
         nodes = [node for node in registry.nodes if node.id == own]
-        told = nodes[0].model_dump(mode="json", exclude_none=True, include=NODE_FIELDS)
+        told = nodes[0].model_dump(mode="json", exclude_none=True, include=NODE_FIELDS - _MOMENTARY)
         told |= {"id": name, "name": name, "ram_free_bytes": self._memory().free_bytes}
+        if battery := self._battery():
+            told["battery"] = battery.model_dump(mode="json", exclude_none=True)
         devices: list[JsonValue] = [
             self._device(device, name, readings.get(device.id.partition("/")[2]) or Reading())
             for device in _devices_of(own, registry)[:MOST_DEVICES]

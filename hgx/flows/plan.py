@@ -9,7 +9,8 @@ from hgx.errors import Infeasible
 from hgx.flows.context import choose_context
 from hgx.flows.links import with_assumed_links
 from hgx.flows.model import read_model
-from hgx.flows.plan_sustained import Lasting, lasting
+from hgx.flows.plan_battery import battery_notes
+from hgx.flows.plan_sustained import lasting
 from hgx.flows.served import learn
 from hgx.gguf.workload import read_workload
 from hgx.planner.evaluate import evaluate as evaluate_for
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hgx.core.registry import Registry
     from hgx.core.workload import Workload
     from hgx.flows.context import Longest
+    from hgx.flows.plan_sustained import Lasting
     from hgx.store.ledger import Ledger
 
 
@@ -177,25 +179,21 @@ def plan_workload(
     """
     usable, assumed = with_assumed_links(registry.usable(), this_node)
     lessons = learn(usable, ledger)
-    slowed = _lasting(usable, options)
+    question = Question(usable, workload, options or PlanOptions(), lessons.corrections)
+    slowed = lasting(usable, question.options)
     plan = solve_for(
-        slowed.registry, workload, options, this_node=this_node, corrections=lessons.corrections
+        slowed.registry,
+        workload,
+        slowed.options,
+        this_node=this_node,
+        corrections=lessons.corrections,
     )
-    plan = _with_burst(
-        plan, slowed, Question(usable, workload, options or PlanOptions(), lessons.corrections)
-    )
+    plan = _with_burst(plan, slowed, question)
     return _with_notes(plan, (*assumed, *lessons.notes, *_strangers(registry)))
 
 
-def _lasting(registry: Registry, options: PlanOptions | None) -> Lasting:
-    """Devices as fast as they stay for as long as the options say."""
-    if options is None or options.duration_s is None:
-        return Lasting(registry, {}, ())
-    return lasting(registry, options.duration_s)
-
-
 def _with_burst(plan: Plan, slowed: Lasting, question: Question) -> Plan:
-    """Add what the placement promises while devices are cool, and what is known of their heat."""
+    """Add what the placement promises while devices are cool, and what heat and batteries allow."""
     options, used = question.options, {stage.device for stage in plan.stages}
     if options.duration_s is None:
         return plan
@@ -207,6 +205,8 @@ def _with_burst(plan: Plan, slowed: Lasting, question: Question) -> Plan:
     ]
     if unknown := ", ".join(device for device in slowed.unknown if device in used):
         notes.append(f"how warm {unknown} would be is not known: hgx thermal record, then fit")
+    coordinator = plan.host and plan.host.node
+    notes += battery_notes(slowed.batteries, coordinator, options.duration_s)
     if not used & slowed.shares.keys() or plan.host is None:
         return _with_notes(plan, tuple(notes))
     asked = options.model_copy(
@@ -238,18 +238,17 @@ def _evaluate(
             raise Infeasible(msg)
     usable, assumed = with_assumed_links(registry.usable(), this_node)
     lessons = learn(usable, ledger)
-    slowed = _lasting(usable, options)
+    question = Question(usable, workload, options or PlanOptions(), lessons.corrections)
+    slowed = lasting(usable, question.options, [device for device, _, _ in placement])
     plan = evaluate_for(
         slowed.registry,
         workload,
         placement,
-        options,
+        slowed.options,
         this_node=this_node,
         corrections=lessons.corrections,
     )
-    plan = _with_burst(
-        plan, slowed, Question(usable, workload, options or PlanOptions(), lessons.corrections)
-    )
+    plan = _with_burst(plan, slowed, question)
     return _with_notes(plan, (*assumed, *lessons.notes, *_strangers(registry)))
 
 

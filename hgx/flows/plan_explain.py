@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hgx.core.explanation import ExplainedPlan, LeftOut
 from hgx.flows.links import with_assumed_links
 from hgx.flows.model import read_model
+from hgx.flows.plan_battery import powered
 from hgx.flows.served import learn
 from hgx.planner.anatomy import answer_of, dissect, price_answer
 from hgx.planner.insight import explain_plan
@@ -48,15 +49,20 @@ def explain(
         ModelError: The file cannot be read as a model.
     """
     question = _question(model, registry, options, this_node, ledger)
+    pinned = [device for device, _, _ in plan.placement] if plan.solver.name == "pinned" else []
+    kept = powered(question.registry, options, pinned)
+    short = [one.id for one in question.registry.devices if one not in kept.registry.devices]
+    question = question._replace(registry=kept.registry, options=kept.options)
     known = {(link.source, link.target) for link in registry.links}
     links = {(link.source, link.target) for link in question.registry.links}
     explanation = explain_plan(question, plan, this_node, assumed=frozenset(links - known))
     if explanation is None:
         return None
     strangers = [one.id for one in registry.devices if one.node in registry.unpaired]
-    if strangers:
+    if strangers or short:
         unpaired = tuple(LeftOut(device=name, reason="unpaired") for name in strangers)
-        left_out = (*explanation.left_out, *unpaired)
+        empty = tuple(LeftOut(device=name, reason="battery") for name in short)
+        left_out = (*explanation.left_out, *empty, *unpaired)
         explanation = explanation.model_copy(update={"left_out": left_out})
     return ExplainedPlan.model_validate({**dict(plan), "explanation": explanation})
 

@@ -1,21 +1,27 @@
-"""Plans that hold for hours: devices count with the speed that their heat allows for so long.
+"""Plans that hold for hours: devices count with the speed that heat and power allow for so long.
 
 A device works at full speed until it reaches the temperature where it slows down, and from then on
 as much as keeps it there. It is taken to work all the time, as it does when many ask; one stage of
 several works less for one conversation, so that this is the careful side. Devices whose heat was
-never fitted, or whose limit nobody knows, count as they are, and are named.
+never fitted, or whose limit nobody knows, count as they are, and are named. Devices without power
+for so long do not count at all; see ``hgx.flows.plan_battery``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hgx.flows.plan_battery import powered
 from hgx.thermal.activity import IDLE, Activity, power_of
 from hgx.thermal.sustained import Work, kept_share
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hgx.core.engine_rates import EngineRates, TypeRates
+    from hgx.core.options import PlanOptions
     from hgx.core.registry import Device, Registry
+    from hgx.flows.plan_battery import ShortBattery
 
 RESERVE_K = 2.0
 """Kept free below the temperature where the hardware slows down."""
@@ -31,35 +37,46 @@ class Lasting(NamedTuple):
     """A registry for a long run.
 
     Attributes:
-        registry: Devices as fast as they stay.
+        registry: Devices as fast as they stay, without those that have no power for so long.
+        options: For that registry.
         shares: What is left of the speed of each device that slows down, by id.
         unknown: Devices whose heat is not known, by id.
+        batteries: Those that do not last.
     """
 
     registry: Registry
+    options: PlanOptions
     shares: dict[str, float]
-    unknown: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+    batteries: tuple[ShortBattery, ...] = ()
 
 
-def lasting(registry: Registry, duration_s: float) -> Lasting:
+def lasting(registry: Registry, options: PlanOptions, pinned: Collection[str] = ()) -> Lasting:
     """Slow devices down to what they keep up for so long, from a cool beginning.
 
     Args:
         registry: Nodes, devices and links.
-        duration_s: How long the model runs, in seconds.
+        options: How the model will be run, and for how long; for no time where that is null.
+        pinned: Devices that have their blocks already.
+
+    Raises:
+        RegistryError: The options name a device that is not there, or contradict each other.
     """
+    registry, options, batteries = powered(registry, options, pinned)
+    if options.duration_s is None:
+        return Lasting(registry, options, {})
     shares: dict[str, float] = {}
     unknown: list[str] = []
     devices: list[Device] = []
     for device in registry.devices:
-        share = _kept(device, duration_s)
+        share = _kept(device, options.duration_s)
         if share is None:
             unknown.append(device.id)
         elif share < NOTABLE:
             shares[device.id] = share
         devices.append(_slowed(device, shares.get(device.id, 1.0)))
     changed = registry.model_copy(update={"devices": tuple(devices)})
-    return Lasting(changed, shares, tuple(unknown))
+    return Lasting(changed, options, shares, tuple(unknown), batteries)
 
 
 def _kept(device: Device, duration_s: float) -> float | None:

@@ -18,6 +18,7 @@ from hgx.drivers import backends
 from hgx.errors import Unavailable
 from hgx.flows.probe import Missing, Probe, probe
 from hgx.sensors.amdgpu import amd_cards
+from hgx.sensors.battery import read_battery
 from hgx.sensors.memory import read_memory
 from hgx.sensors.nvml_probe import describe_cards, has_nvidia
 from hgx.sensors.source import MACHINE
@@ -25,6 +26,7 @@ from hgx.sensors.source import MACHINE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hgx.core.reading import Battery
     from hgx.sensors.amdgpu import AmdCard
     from hgx.sensors.card import Survey
     from hgx.sensors.memory import HostMemory
@@ -50,6 +52,7 @@ class Sight(NamedTuple):
         amd: Reads AMD's cards; Linux only.
         memory: Reads main memory.
         machine: Says what kind it is.
+        battery: Reads its battery; null where it has none.
     """
 
     absent: Callable[[], Mapping[str, Unavailable | None]]
@@ -59,6 +62,7 @@ class Sight(NamedTuple):
     amd: Callable[[], tuple[AmdCard, ...]]
     memory: Callable[[], HostMemory]
     machine: Callable[[], Machine]
+    battery: Callable[[], Battery | None]
 
 
 def sight_of(source: Source = MACHINE) -> Sight:
@@ -73,6 +77,7 @@ def sight_of(source: Source = MACHINE) -> Sight:
         amd=lambda: amd_cards(source),
         memory=lambda: read_memory(source=source),
         machine=lambda: _machine(source),
+        battery=lambda: read_battery(source),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from hgx.core.engine_rates import EngineRates, TypeRates
 from hgx.core.evidence import RANKS, RATES
+from hgx.core.reading import Battery
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -24,6 +25,7 @@ _LONGEST_TIME = 40
 
 NODE_FIELDS = {
     "id", "name", "os", "arch", "ram_total_bytes", "ram_free_bytes", "disk_read_bytes_per_s",
+    "battery",
 }  # fmt: skip
 """What a node tells of itself, and all that is heeded."""
 
@@ -61,7 +63,10 @@ def known_of_node(node: dict[str, JsonValue]) -> dict[str, JsonValue]:
     Args:
         node: As ``hgx.core.registry.Node``, if its peer is honest.
     """
-    return _plausible({key: value for key, value in node.items() if key in NODE_FIELDS})
+    known = {key: value for key, value in node.items() if key in NODE_FIELDS}
+    if "battery" in known:
+        known["battery"] = _known_battery(known["battery"])
+    return _plausible(known)
 
 
 def known_of_device(device: JsonValue) -> JsonValue:
@@ -100,11 +105,23 @@ def known_engine(rates: JsonValue) -> JsonValue:
                 for name, entry in types.items()
                 if isinstance(entry, dict)
             }
-    try:
-        EngineRates.model_validate_json(json.dumps(known))
-    except ValidationError:
+    return known if _describes(EngineRates, known) else None
+
+
+def _known_battery(said: JsonValue) -> JsonValue:
+    """Leave of a battery what a plan uses; null where it cannot be so."""
+    if not isinstance(said, dict):
         return None
-    return known
+    known = _only(said, Battery)
+    return known if _describes(Battery, known) else None
+
+
+def _describes(document: type[Document], said: dict[str, JsonValue]) -> bool:
+    try:
+        document.model_validate_json(json.dumps(said))
+    except ValidationError:
+        return False
+    return True
 
 
 def _only(said: dict[str, JsonValue], document: type[Document]) -> dict[str, JsonValue]:

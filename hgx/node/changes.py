@@ -22,7 +22,7 @@ class Thresholds:
         clock: Share of the faster of both clocks.
         utilisation: Difference of both shares.
         memory: Share of all memory; of the larger size where that is unknown.
-        charge: Of a battery, difference of both shares.
+        charge: Of a battery, difference of both shares; and share of its energy when full.
     """
 
     temperature_c: float = 1.0
@@ -69,6 +69,7 @@ def batteries_differ(sent: Battery | None, now: Battery | None, thresholds: Thre
         "charge": _Step(thresholds.charge),
         "power_w": _Step(thresholds.power, is_share=True),
         "temperature_c": _Step(thresholds.temperature_c),
+        "full_wh": _Step(thresholds.charge, is_share=True),
     }
     return _differ(sent, now, steps)
 

@@ -1,7 +1,8 @@
 """Android under Termux: the battery service and thermal service, where sysfs does not tell.
 
 ``termux-battery-status`` is Termux:API's: temperature in °C, current in microamperes, voltage in
-millivolts. ``dumpsys`` answers only to root and adb. Unverified: no phone was at hand.
+millivolts; what is left is in microampere hours in both. ``dumpsys`` answers only to root and adb.
+Unverified: no phone was at hand.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ def read_battery(source: Source) -> Battery | None:
 
 def _of_termux(told: Mapping[str, object]) -> Battery:
     status, plugged = told.get("status"), told.get("plugged")
+    charge = scaled(told.get("percentage"), 0.01)
     return battery(
-        charge=scaled(told.get("percentage"), 0.01),
+        charge=charge,
         charging=status == "CHARGING"
         if status in {"CHARGING", "DISCHARGING", "FULL", "NOT_CHARGING"}
         else None,
         plugged=plugged != "UNPLUGGED" if isinstance(plugged, str) else None,
         power_w=_power_w(told.get("voltage"), told.get("current")),
         temperature_c=told.get("temperature"),
+        full_wh=_full_wh(told.get("charge_counter"), told.get("voltage"), charge),
     )
 
 
@@ -66,15 +69,23 @@ def _power_w(millivolts: object, microamperes: object) -> float | None:
     return watts if watts >= 0.02 else None
 
 
+def _full_wh(microampere_hours: object, millivolts: object, charge: float | None) -> float | None:
+    """Conclude from what is left in the battery to what it holds."""
+    left, volts = scaled(microampere_hours, 1e-6), scaled(millivolts, 1e-3)
+    return left * volts / charge if left and volts and charge else None
+
+
 def _of_service(lines: Mapping[str, str]) -> Battery:
     level, scale = number(lines.get("level")), number(lines.get("scale"))
+    charge = level / scale if level is not None and scale else None
     status = number(lines.get("status"))
     powered = [value for name, value in lines.items() if name.endswith(" powered")]
     return battery(
-        charge=level / scale if level is not None and scale else None,
+        charge=charge,
         charging=status == _CHARGING if status in _KNOWN else None,
         plugged="true" in powered if powered else None,
         temperature_c=scaled(lines.get("temperature"), 0.1),
+        full_wh=_full_wh(lines.get("Charge counter"), lines.get("voltage"), charge),
     )
 
 

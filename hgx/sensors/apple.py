@@ -3,7 +3,7 @@
 Apple tells no temperature of the chip to programs without root. What it tells is how much heat
 holds the system back: the level that ``libkern/OSThermalNotification.h`` names, which
 ``notifyutil`` prints, and on Intel machines the speed limit that ``pmset -g therm`` prints. The
-battery is ``pmset -g batt``, with power and temperature from ``ioreg``.
+battery is ``pmset -g batt``, with power, temperature and capacity from ``ioreg``.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def read_battery(source: Source) -> Battery | None:
         plugged=_plugged(told, details),
         power_w=_power_w(details),
         temperature_c=scaled(_property(details, "Temperature"), 0.01),
+        full_wh=_full_wh(details),
     )
 
 
@@ -122,6 +123,13 @@ def _power_w(details: str) -> float | None:
     if milliamperes >= _SIGNED:
         milliamperes -= 2 * _SIGNED
     return abs(milliamperes) * millivolts * 1e-6
+
+
+def _full_wh(details: str) -> float | None:
+    # MaxCapacity is in mAh on some machines and 100 on others; the raw one always is in mAh.
+    milliampere_hours = number(_property(details, "AppleRawMaxCapacity"))
+    volts = scaled(_property(details, "Voltage"), 1e-3)
+    return milliampere_hours * volts * 1e-3 if milliampere_hours and volts else None
 
 
 def _property(details: str, name: str) -> str | None:

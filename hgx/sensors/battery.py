@@ -95,6 +95,7 @@ def _from_sysfs(source: Source) -> Battery | None:
         temperature_c=highest(
             "temperature_c", (read_number(source, f"{supply}/temp", 0.1) for supply in batteries)
         ),
+        full_wh=_full_wh(source, batteries),
     )
 
 
@@ -145,6 +146,23 @@ def _one_power_w(source: Source, supply: str) -> float | None:
         # A battery of 0 V is a driver that does not know.
         watts = volts * amperes if volts and amperes is not None else None
     return None if watts is None else abs(watts)
+
+
+def _full_wh(source: Source, batteries: list[str]) -> float | None:
+    full = [_one_full_wh(source, supply) for supply in batteries]
+    return None if None in full else _sum(full)
+
+
+def _one_full_wh(source: Source, supply: str) -> float | None:
+    """Return the energy when full; of a battery that counts charge, at its lower voltage."""
+    energy = read_number(source, f"{supply}/energy_full", _MICRO)
+    if energy is not None:
+        return energy
+    charge = read_number(source, f"{supply}/charge_full", _MICRO)
+    volts = read_number(source, f"{supply}/voltage_min_design", _MICRO) or read_number(
+        source, f"{supply}/voltage_now", _MICRO
+    )
+    return charge * volts if charge and volts else None
 
 
 def _sum(numbers: list[float | None]) -> float:

@@ -33,6 +33,7 @@ _RANGES = {
     "memory_used_bytes": _MEMORY_BYTES,
     "memory_free_bytes": _MEMORY_BYTES,
     "charge": (0.0, 1.0),
+    "full_wh": (1.0, 1000.0),
 }
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?")
 
@@ -119,6 +120,7 @@ def battery(
     plugged: bool | None = None,
     power_w: object = None,
     temperature_c: object = None,
+    full_wh: object = None,
 ) -> Battery:
     """Make a battery's reading of numbers; those that are not plausible are left out."""
     return Battery(
@@ -127,6 +129,7 @@ def battery(
         plugged=plugged,
         power_w=plausible("power_w", power_w),
         temperature_c=plausible("temperature_c", temperature_c),
+        full_wh=plausible("full_wh", full_wh),
     )
 
 

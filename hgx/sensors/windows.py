@@ -83,6 +83,12 @@ BATTERY = _powershell(
         *("Charging", "PowerOnline", "ChargeRate", "DischargeRate"),
         where="-Namespace root/wmi ",
     ),
+    _query(
+        "full",
+        "BatteryFullChargedCapacity",
+        "FullChargedCapacity",
+        where="-Namespace root/wmi ",
+    ),
 )
 """Asks for the battery."""
 
@@ -179,7 +185,8 @@ def read_battery(source: Source) -> Battery | None:
     batteries, states = mappings(told.get("battery")), mappings(told.get("status"))
     if not simple and not batteries:
         return None
-    first, state = (next(iter(found), mapping(None)) for found in (batteries, states))
+    full = mappings(told.get("full"))
+    first, state, whole = (next(iter(one), mapping(None)) for one in (batteries, states, full))
     status = number(first.get("BatteryStatus"))
     percent = first.get("EstimatedChargeRemaining", simple.get("percent"))
     rates = (number(state.get("ChargeRate")), number(state.get("DischargeRate")))
@@ -191,6 +198,7 @@ def read_battery(source: Source) -> Battery | None:
             False if status in _ON_BATTERY else None,  # 2 and 3 say less than their names
         ),
         power_w=scaled(max((rate for rate in rates if rate is not None), default=None), 1e-3),
+        full_wh=scaled(whole.get("FullChargedCapacity"), 1e-3),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,10 @@ model, a power limit."""
 
 Kind = Literal["slots", "duty", "move", "smaller", "power limit", "give back"]
 """What an action changes; the last is for a battery's sake."""
+
+
+LEAST_CHARGE: Final = 0.2
+"""On battery below this charge a device is given back."""
 
 
 class Load(NamedTuple):
@@ -63,7 +67,7 @@ class Limits(NamedTuple):
     reserve_c: float = 0.5
     band_c: float = 0.1
     hidden_c: float = 0.0
-    least_charge: float | None = 0.2
+    least_charge: float | None = LEAST_CHARGE
 
     @property
     def urgent_c(self) -> float:

@@ -126,6 +126,33 @@ def test_who_must_take_part(models: list[str], capsys: pytest.CaptureFixture[str
         assert "phone/cpu:0" in {stage["device"] for stage in plan["stages"]}
 
 
+def test_batteries_of_long_runs(
+    home: Path, models: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine whose battery does not last is left out, and people and programs see it."""
+    known = json.loads((home / "registry.json").read_text(encoding="utf-8"))
+    (laptop,) = (node for node in known["nodes"] if node["id"] == "laptop")
+    laptop["battery"] = {"charge": 0.71, "plugged": False, "power_w": 20.0, "full_wh": 40.0}
+    (home / "registry.json").write_text(json.dumps(known), encoding="utf-8")
+    asked = ("--exclude", "tower/cuda:0", "--duration")
+    assert printed(capsys, models[0], *asked, "1800")["stages"][0]["device"] == "laptop/cuda:0"
+    plan = printed(capsys, models[0], *asked, "7200")
+    assert "laptop/cuda:0" not in {stage["device"] for stage in plan["stages"]}
+    note = "laptop's battery lasts 61 of 120 min, so its devices are left out: "
+    assert any(why.startswith(note) for why in plan["why"])
+    words = ["plan", models[0], "--coordinator", "tower", *asked, "7200", "--explain"]
+    assert run(words) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert note + "connect its charger" in shown
+    assert "laptop/cuda:0: its battery does not last as long" in shown
+    assert run(["plan", models[0], *asked, "7200", "--only", "laptop"]) == 5
+    said = " ".join(capsys.readouterr().err.split())
+    assert note in said
+    assert "--require laptop uses it nevertheless" in said
+    plan = printed(capsys, models[0], *asked, "7200", "--require", "laptop")
+    assert plan["stages"][0]["device"] == "laptop/cuda:0"
+
+
 def test_names_that_nobody_has(models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """They are an error that lists those there are."""
     assert run(["plan", models[0], "--exclude", "tablet"]) == 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -33,6 +35,21 @@ def test_document_is_frozen() -> None:
     """A registry cannot be changed in place."""
     with pytest.raises(ValidationError, match="frozen"):
         Registry().nodes = ()  # pyright: ignore[reportAttributeAccessIssue] - the point
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        '{"id": "a"}',
+        '{"id": "a", "battery": null}',
+        '{"id": "a", "battery": {"charge": 0.5, "full_wh": 50.0, "cells": 4}}',
+    ],
+)
+def test_batteries_of_other_versions(node: str) -> None:
+    """A node may say nothing of a battery, or more than is known here: what is there is kept."""
+    text = f'{{"nodes": [{node}]}}'
+    kept = Registry.model_validate_json(text).model_dump(mode="json", exclude_unset=True)
+    assert kept == json.loads(text)
 
 
 def test_what_is_not_paired_goes_with_all_that_is_its_own() -> None:

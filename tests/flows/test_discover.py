@@ -12,6 +12,7 @@ import pytest
 
 from hgx.core.benchmark import Benchmark
 from hgx.core.evidence import lowest_rank
+from hgx.core.reading import Battery
 from hgx.core.registry import Device, Node, Registry
 from hgx.errors import RegistryError, Unavailable
 from hgx.flows.discover import Discovery, Watcher, discover
@@ -107,6 +108,7 @@ def sight(
         amd=lambda: amd,
         memory=lambda: MEMORY,
         machine=lambda: Machine(name="Box", os="linux", arch="z80"),
+        battery=lambda: None,
     )
 
 
@@ -178,6 +180,16 @@ def test_first_time(find: Find, tmp_path: Path) -> None:
         },
     ).model_dump(exclude={"benchmarks"})
     assert device.benchmarks["read"].samples == (9e9, 12_345_670_000.0, 13e9)
+
+
+def test_the_battery_is_that_of_the_last_look(tmp_path: Path) -> None:
+    """It is kept with the node until the next discovery, which may find none."""
+    look, full = sight({"cpu": toaster()}), Battery(charge=1.0, plugged=True, full_wh=50.0)
+    for battery in (full, full.model_copy(update={"charge": 0.5, "plugged": False}), None):
+        seen = look._replace(battery=lambda found=battery: found)
+        found = discover(Home(tmp_path), sight=seen, measure=None, now=lambda: NOON)
+        (node,) = load_registry(found.path).nodes
+        assert node.battery == battery
 
 
 def test_what_was_measured_is_not_measured_again(find: Find, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hgx.core.reading import Battery
 from hgx.flows.local import Local, find_local
 from hgx.flows.probe import Probe, Seen
 from hgx.flows.sight import Machine, Sight
@@ -56,6 +57,7 @@ def found(described: list[Thing], seen: list[Thing]) -> Local:
         amd=lambda: amd,
         memory=lambda: HostMemory(4000, 3000),
         machine=Machine,
+        battery=lambda: Battery(charge=0.5),
     )
     return find_local("box", sight, datetime(2026, 1, 2, tzinfo=UTC))
 
@@ -93,6 +95,13 @@ def test_who_is_who(
     cards = {name: card.uuid for name, card in local.devices.items() if card.backend == "cuda"}
     assert cards == {f"box/cuda:{number}": uuid for number, uuid in enumerate(uuids)}
     assert local.driven == {f"box/cuda:{number}": index for number, index in driven.items()}
+
+
+def test_the_machine_itself() -> None:
+    """Its memory and its battery are the node's."""
+    node = found([], []).node
+    assert (node.ram_total_bytes, node.ram_free_bytes) == (4000, 3000)
+    assert node.battery == Battery(charge=0.5)
 
 
 def things(*backends: str) -> st.SearchStrategy[list[Thing]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hgx.core.evidence import RATES
-from hgx.core.reading import Reading
+from hgx.core.reading import Battery, Reading
 from hgx.flows.node import NodeDescription
 from hgx.net.identity import own_identity
 from hgx.net.peer import MOST_ANSWER_BYTES, MOST_DEVICES, PeerClient
@@ -130,6 +130,17 @@ def test_a_processors_free_memory_is_read_when_asked(
     (device,) = found["devices"]
     assert device["memory_free_bytes"] == free
     assert (found["node"]["ram_total_bytes"], found["node"]["ram_free_bytes"]) == (1000, 7)
+
+
+def test_the_battery_of_now_is_told(home: Home) -> None:
+    """A battery is told as it is now, or not at all; a peer keeps what it is told."""
+    own = {"id": "box", "battery": {"charge": 0.9, "plugged": True}}
+    home.registry.write_text(json.dumps({"nodes": [own]}))
+    now = Battery(charge=0.3, plugged=False, full_wh=50.0)
+    found: dict[str, Any] = NodeDescription(home, dict, battery=lambda: now)("box")
+    assert found["node"]["battery"] == {"charge": 0.3, "plugged": False, "full_wh": 50.0}
+    assert known_of_node(found["node"]) == found["node"]
+    assert "battery" not in told(home)["node"]
 
 
 def test_this_machines_memory(home: Home) -> None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hgx.core.reading import Battery
 from hgx.core.thermal import ActivityPower, ThermalParameters, ThermalStage
 from hgx.flows.plan import plan_workload
 from hgx.flows.plan_sustained import lasting
 from tests.planner.made import MB, device, options, rates, registry, workload
 
 if TYPE_CHECKING:
+    from hgx.core.options import PlanOptions
     from hgx.core.registry import Device
 
 HOT = ThermalParameters(
@@ -35,10 +37,17 @@ def hot(name: str, **update: object) -> Device:
     return device(name, 2000 * MB).model_copy(update=known)
 
 
+def asked(duration_s: float | None) -> PlanOptions:
+    """A run of so many seconds."""
+    return options().model_copy(update={"duration_s": duration_s})
+
+
 def test_a_hot_device_keeps_what_its_limit_allows() -> None:
     """For hours that is the share of work at which it stays at the limit; at first it is all."""
     made = registry(hot("a/cuda:0"))
-    shares = [lasting(made, seconds).shares.get("a/cuda:0", 1.0) for seconds in (5, 600, 86400)]
+    shares = [
+        lasting(made, asked(seconds)).shares.get("a/cuda:0", 1.0) for seconds in (5, 600, 86400)
+    ]
     assert shares[0] == 1.0
     assert shares[0] > shares[1] > shares[2]
     # 83 = 30 + 0.5 (10 + share 190)
@@ -49,7 +58,7 @@ def test_all_its_rates_fall_alike() -> None:
     """Bandwidth and arithmetic fall, and what the engine takes rises, by the same factor."""
     engine = rates(Q4_K=1e-10, Q6_K=2e-10).model_copy(update={"decode_layer_s": 1e-4})
     made = registry(hot("a/cuda:0", engine=engine))
-    found = lasting(made, 86400.0)
+    found = lasting(made, asked(86400.0))
     (before,), (after,) = made.devices, found.registry.devices
     share = found.shares["a/cuda:0"]
     assert after.memory_bandwidth_bytes_per_s == before.memory_bandwidth_bytes_per_s * share
@@ -64,7 +73,7 @@ def test_all_its_rates_fall_alike() -> None:
 def test_what_is_not_known_is_named(change: dict[str, object]) -> None:
     """Without a fit or a limit a device counts as it is, and nobody claims that it stays cool."""
     made = registry(hot("a/cuda:0", **change))
-    found = lasting(made, 3600.0)
+    found = lasting(made, asked(3600.0))
     assert (found.registry.devices, found.shares) == (made.devices, {})
     assert found.unknown == ("a/cuda:0",)
 
@@ -73,8 +82,7 @@ def test_a_plan_for_a_long_run_says_what_is_left_and_what_there_was() -> None:
     """Its prediction is of the warm device; the burst beside it is that of the cool one."""
     made = registry(hot("a/cuda:0"))
     short, long_run = (
-        plan_workload(workload(), made, options().model_copy(update={"duration_s": seconds}), None)
-        for seconds in (None, 86400.0)
+        plan_workload(workload(), made, asked(seconds), None) for seconds in (None, 86400.0)
     )
     assert short.burst is None
     assert long_run.burst == short.predicted
@@ -84,14 +92,22 @@ def test_a_plan_for_a_long_run_says_what_is_left_and_what_there_was() -> None:
     assert "a/cuda:0 keeps 51% of its speed" in " ".join(long_run.why)
 
 
+def test_what_does_not_last_is_neither_slowed_nor_unknown() -> None:
+    """A machine whose battery does not last is left out, and so is what its heat would allow."""
+    made = registry(hot("a/cuda:0"), device("b/cuda:0"))
+    node = made.nodes[0].model_copy(update={"battery": Battery(charge=0.1, plugged=False)})
+    found = lasting(made.model_copy(update={"nodes": (node, made.nodes[1])}), asked(86400.0))
+    assert [one.id for one in found.registry.devices] == ["b/cuda:0"]
+    assert (found.shares, found.unknown) == ({}, ("b/cuda:0",))
+    assert [(one.node, one.lasts_s) for one in found.batteries] == [("a", 0.0)]
+
+
 def test_another_device_is_chosen_where_heat_makes_it_the_faster() -> None:
     """What is faster for a minute is not what is faster for a day."""
     cool = device("b/cuda:0", 2000 * MB, 7e10, 1e13)
     made = registry(hot("a/cuda:0"), cool)
     used = [
-        plan_workload(workload(), made, options().model_copy(update={"duration_s": seconds}), None)
-        .stages[0]
-        .device
+        plan_workload(workload(), made, asked(seconds), None).stages[0].device
         for seconds in (10.0, 86400.0)
     ]
     assert used == ["a/cuda:0", "b/cuda:0"]

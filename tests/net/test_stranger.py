@@ -1,4 +1,4 @@
-"""What is kept of what a stranger says of its engine."""
+"""What is kept of what a stranger says of its engine and battery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgx.core.engine_rates import EngineRates
-from hgx.net.stranger import known_engine, known_of_device
+from hgx.net.stranger import known_engine, known_of_device, known_of_node
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -56,6 +56,22 @@ def test_rates_stay() -> None:
 def test_rates_that_cannot_be(change: dict[str, JsonValue]) -> None:
     """What no engine can be described by is unknown."""
     assert known_engine({**RATES, **change}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ({"charge": 0.5, "full_wh": 50.0, "diary": "dear"}, {"charge": 0.5, "full_wh": 50.0}),
+        ({"charge": 1.5}, None),
+        ({"full_wh": 0.0}, None),
+        ({"plugged": "perhaps"}, None),
+        ("full", None),
+        (None, None),
+    ],
+)
+def test_batteries(said: JsonValue, known: JsonValue) -> None:
+    """Of a battery what a plan uses stays; one that cannot be so is unknown."""
+    assert known_of_node({"id": "a", "battery": said}) == {"id": "a", "battery": known}
 
 
 @given(SAID)

@@ -90,6 +90,8 @@ def test_readings(
         (Battery(power_w=20.0), Battery(power_w=20.5), False),
         (Battery(power_w=20.0), Battery(power_w=30.0), True),
         (Battery(temperature_c=20.0), Battery(temperature_c=21.0), True),
+        (Battery(full_wh=50.0), Battery(full_wh=50.2), False),
+        (Battery(full_wh=50.0), Battery(full_wh=51.0), True),
     ],
 )
 def test_batteries(before: Battery | None, after: Battery | None, *, differ: bool) -> None:

@@ -49,11 +49,17 @@ def test_thermal_status(text: str, reasons: tuple[str, ...] | None) -> None:
         ({"percentage": 50, "current": 0, "voltage": 4000}, Battery(charge=0.5)),
         ({"percentage": 50, "current": -300_000, "voltage": 0}, Battery(charge=0.5)),
         ({"percentage": 50, "status": "UNKNOWN"}, Battery(charge=0.5)),
+        (
+            {"percentage": 50, "charge_counter": 2_000_000, "voltage": 4000},
+            Battery(charge=0.5, full_wh=16),
+        ),
+        ({"percentage": 50, "charge_counter": 2000, "voltage": 4000}, Battery(charge=0.5)),
+        ({"percentage": 0, "charge_counter": 2_000_000, "voltage": 4000}, Battery(charge=0)),
         ({"percentage": "many", "plugged": None, "temperature": -274}, Battery()),
     ],
 )
 def test_termux(told: dict[str, object], expected: Battery) -> None:
-    """Termux:API's battery is understood; currents in other units and 0 mV are unknown."""
+    """Termux:API's battery is understood; what is in other units, or of 0 mV, is unknown."""
     source = Told(commands={"termux-battery-status": json.dumps(told)})
     assert android.read_battery(source) == expected
 
@@ -67,6 +73,7 @@ SERVICE = """Current Battery Service state:
   present: true
   level: 85
   scale: 100
+  Charge counter: 3400000
   voltage: 4012
   temperature: 285
 """
@@ -85,7 +92,7 @@ def test_battery_service(usb: str, status: int, plugged: bool, charging: bool | 
     """The battery service's lines are understood where Termux:API is not installed."""
     text = SERVICE.format(usb=usb, status=status)
     assert android.read_battery(Told(commands={"dumpsys battery": text})) == Battery(
-        charge=0.85, charging=charging, plugged=plugged, temperature_c=28.5
+        charge=0.85, charging=charging, plugged=plugged, temperature_c=28.5, full_wh=16.048
     )
 
 

@@ -96,9 +96,10 @@ def test_details() -> None:
       "ExternalConnected" = Yes
       "CurrentCapacity" = 45
       "MaxCapacity" = 90
+      "AppleRawMaxCapacity" = 4000
 """
     assert apple.read_battery(mac(DETAILS=text)) == Battery(
-        charge=0.5, charging=False, plugged=True, power_w=12, temperature_c=30.12
+        charge=0.5, charging=False, plugged=True, power_w=12, temperature_c=30.12, full_wh=48
     )
 
 

@@ -64,8 +64,25 @@ MAINS, NO_MAINS = {"type": "Mains", "online": "1"}, {"type": "Mains", "online": 
         ({"BAT0": battery("Full", power_now="0")}, Battery(charging=False, power_w=0)),
         (
             {"BAT0": battery("Full", energy_now="51000000", energy_full="50000000")},
-            Battery(charge=1, charging=False),
+            Battery(charge=1, charging=False, full_wh=50),
         ),
+        (
+            {
+                "BAT0": battery(
+                    charge_full="4000000", voltage_min_design="11400000", voltage_now="9"
+                )
+            },
+            Battery(charging=False, plugged=False, full_wh=45.6),
+        ),
+        (
+            {"BAT0": battery(charge_full="4000000", voltage_now="12000000")},
+            Battery(charging=False, plugged=False, full_wh=48),
+        ),
+        (
+            {"BAT0": battery(charge_full="4000000", voltage_now="0")},
+            Battery(charging=False, plugged=False),
+        ),
+        ({"BAT0": battery("Charging", energy_full="0")}, Battery(charging=True, plugged=True)),
     ],
 )
 def test_sysfs(found: dict[str, dict[str, str]], expected: Battery | None) -> None:
@@ -75,17 +92,18 @@ def test_sysfs(found: dict[str, dict[str, str]], expected: Battery | None) -> No
 
 def test_two_batteries() -> None:
     """Two batteries are one: their energies and powers add up, and the hotter counts."""
-    one = battery(energy_now="10", energy_full="20", power_now="5000000", temp="300")
-    other = battery("Unknown", energy_now="50", energy_full="60", power_now="0", temp="310")
+    one = battery(energy_now="10000000", energy_full="20000000", power_now="5000000", temp="300")
+    more = {"energy_now": "50000000", "energy_full": "60000000"}
+    other = battery("Unknown", power_now="0", temp="310", **more)
     source = Told(supplies(BAT0=one, BAT1=other, AC=NO_MAINS))
     assert read_battery(source) == Battery(
-        charge=0.75, charging=False, plugged=False, power_w=5, temperature_c=31
+        charge=0.75, charging=False, plugged=False, power_w=5, temperature_c=31, full_wh=80
     )
 
 
 def test_two_batteries_of_which_one_does_not_tell() -> None:
     """What one of two batteries does not tell is unknown of both."""
-    one = battery(capacity="50", power_now="5000000")
+    one = battery(capacity="50", power_now="5000000", energy_full="20000000")
     assert read_battery(Told(supplies(BAT0=one, BAT1=battery()))) == Battery(
         charging=False, plugged=False
     )

@@ -93,10 +93,12 @@ def test_readings_of_anything(fields: dict[str, object], kind: object) -> None:
     assert found.power_kind is None or found.power_w is not None
 
 
-@given(ANYTHING, ANYTHING, ANYTHING)
-def test_batteries_of_anything(charge: object, power: object, temperature: object) -> None:
+@given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
+def test_batteries_of_anything(
+    charge: object, power: object, temperature: object, full: object
+) -> None:
     """Whatever is put in, a battery comes out."""
-    found = values.battery(charge=charge, power_w=power, temperature_c=temperature)
+    found = values.battery(charge=charge, power_w=power, temperature_c=temperature, full_wh=full)
     assert isinstance(found, Battery)
 
 

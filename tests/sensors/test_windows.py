@@ -108,6 +108,16 @@ def win32_battery(percent: int, status: int, *more: str) -> str:
             {"percent": 79, "plugged": False},
             Battery(charge=0.8, charging=False, plugged=False, power_w=12.34),
         ),
+        (
+            win32_battery(80, 6, '"full":[{"FullChargedCapacity":45600}]'),
+            None,
+            Battery(charge=0.8, charging=True, full_wh=45.6),
+        ),
+        (  # what the firmware says where it does not know
+            win32_battery(80, 6, '"full":[{"FullChargedCapacity":4294967295}]'),
+            None,
+            Battery(charge=0.8, charging=True),
+        ),
         (win32_battery(80, 6), None, Battery(charge=0.8, charging=True)),
         (win32_battery(80, 2), None, Battery(charge=0.8, charging=False)),
         (win32_battery(3, 5), None, Battery(charge=0.03, charging=False, plugged=False)),

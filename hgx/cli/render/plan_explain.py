@@ -39,6 +39,7 @@ _BINDS = {
 }
 _REASONS = {
     "unpaired": "not paired with this machine",
+    "battery": "its battery does not last as long",
     "refused": "you left it out",
     "unreachable": "no link to the coordinator",
     "impossible": "no placement with it fits",
