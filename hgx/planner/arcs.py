@@ -1,6 +1,6 @@
 """Stages as arcs from one block boundary to another, in arrays that leave out what cannot fit.
 
-``StageTables`` have an entry for every pair of boundaries; where devices hold a few blocks each,
+``DeviceClass`` has an entry for every pair of boundaries; where devices hold a few blocks each,
 nearly all of them are infinite. Here a stage is found by its first block and its length, and no
 length is longer than the longest that fits anywhere.
 """
@@ -8,17 +8,91 @@ length is longer than the longest that fits anywhere.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.planner.cost import Hop
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from hgx.planner.tables import DeviceClass, Tables
+    from hgx.planner.tables import Tables
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
+
+
+class Cost(NamedTuple):
+    """What every stage costs, in one measure.
+
+    Attributes:
+        inner: Of ``l + 1`` blocks from ``b`` on class ``k`` without wire at ``[b, k, l]``, infinite
+            where they do not fit or would leave no block to stand beside the output head; shape
+            ``(n, classes, longest)``.
+        last: Of all blocks from ``b`` and the head at ``[b, k]``; shape ``(n, classes)``.
+        turn: On the wire, by class, as in ``hgx.planner.cost.Hop``; shape ``(classes,)``.
+        enter: Likewise.
+        leave: Likewise.
+        finish: Likewise.
+    """
+
+    inner: Floats
+    last: Floats
+    turn: Floats
+    enter: Floats
+    leave: Floats
+    finish: Floats
+
+    def plus(self, other: Cost, weight: Floats) -> Cost:
+        """Add another measure, weighted by class."""
+        wires = [one + weight * more for one, more in zip(self[2:], other[2:], strict=True)]
+        inner = self.inner + weight[None, :, None] * other.inner
+        return Cost(inner, self.last + weight * other.last, *wires)
+
+    def wire(self, *, entered: bool, left: bool) -> Floats:
+        """What an inner stage costs on the wire, shape ``(classes,)``.
+
+        Args:
+            entered: Whether hidden states come over the wire.
+            left: Whether they go back over it.
+        """
+        return self.turn + entered * self.enter + left * self.leave
+
+    def wire_last(self, *, entered: bool) -> Floats:
+        """What the stage with the output head costs on the wire, shape ``(classes,)``."""
+        return self.turn + entered * self.enter + self.finish
+
+    def of(self, step: Step, *, free: bool) -> float:
+        """What one stage of a path costs, its wire included, unless that is free."""
+        k = step.at
+        if step.final:
+            wire = 0.0 if free else self.wire_last(entered=step.entered)[k]
+            return float(self.last[step.begin, k] + wire)
+        wire = 0.0 if free else self.wire(entered=step.entered, left=step.left)[k]
+        return float(self.inner[step.begin, k, step.end - step.begin - 1] + wire)
+
+
+class Step(NamedTuple):
+    """A stage of a path.
+
+    Attributes:
+        at: Class of its device.
+        begin: First block.
+        end: Boundary behind the last.
+        entered: Whether hidden states come over the wire.
+        left: Whether they go back over it.
+        final: Whether it has the output head.
+    """
+
+    at: int
+    begin: int
+    end: int
+    entered: bool
+    left: bool
+    final: bool
 
 
 class Arcs:
@@ -30,8 +104,6 @@ class Arcs:
     Attributes:
         n_block: Number of blocks ``n``.
         counts: Devices per class, shape ``(classes,)``.
-        turn: Seconds on the wire that each stage of a class pays; likewise ``enter``, ``leave``
-            and ``finish``, each of shape ``(classes,)``. See ``hgx.planner.cost.Hop``.
         group: Index of the remote node that a class shares with others; ``n_group`` for none.
         n_group: Number of such nodes.
         free: Indices of the classes that have no wire as first stage.
@@ -43,7 +115,6 @@ class Arcs:
         self._tables = tables
         self.n_block = tables.n_block
         self.counts = np.array([float(len(one.devices)) for one in classes])
-        self.turn, self.enter, self.leave, self.finish = np.array([one.hop for one in classes]).T
         groups = np.array([one.group for one in classes])
         self.n_group = int(groups.max()) + 1
         self.group = np.where(groups < 0, self.n_group, groups)
@@ -64,6 +135,28 @@ class Arcs:
         """Whether devices of two classes hand hidden states over without the wire."""
         return bool(self.group[one] == self.group[other] < self.n_group)
 
+    def steps(self, runs: Sequence[tuple[int, int, int]]) -> list[Step]:
+        """Stages of a placement, given by class, first block and boundary behind the last."""
+        found: list[Step] = []
+        for position, (at, begin, end) in enumerate(runs):
+            final = position == len(runs) - 1
+            entered = position == 0 or not self.beside(runs[position - 1][0], at)
+            left = not final and not self.beside(at, runs[position + 1][0])
+            found.append(Step(at, begin, end, entered, left, final))
+        return found
+
+    def is_free(self, step: Step) -> bool:
+        """Whether a stage has no wire."""
+        return step.begin == 0 and step.at in self.free
+
+    def seconds(self, runs: Sequence[tuple[int, int, int]]) -> tuple[float, float]:
+        """What the stages of a placement add up to, and what counts of the slowest."""
+        steps, peaked = self.steps(runs), self.peaked
+        added = sum(self.added.of(step, free=self.is_free(step)) for step in steps)
+        if peaked is None:
+            return added, 0.0
+        return added, max(peaked.of(step, free=self.is_free(step)) for step in steps)
+
     @cached_property
     def longest(self) -> int:
         """Blocks of the longest stage that is not the last; at least 1."""
@@ -72,23 +165,62 @@ class Arcs:
         return max(1, int((end - begin).max(initial=0)))
 
     @cached_property
-    def inner(self) -> Floats:
-        """Seconds without wire of ``l + 1`` blocks from ``b`` on class ``k`` at ``[b, k, l]``.
+    def added(self) -> Cost:
+        """Seconds that add up over the stages; nothing but what fits where only the slowest counts.
 
-        Infinite where they do not fit, are beyond the cap, or would leave no block to stand beside
-        the output head; shape ``(n, classes, longest)``.
+        With weights as ``Problem.total`` has them.
         """
         classes, n = self._tables.classes, self.n_block
-        upto = np.array([one.upto for one in classes])
+        if self._tables.bottleneck:
+            zero = np.zeros(n + 1)
+            return self._cost([zero] * len(classes), [0.0] * len(classes), [Hop()] * len(classes))
+        heads = [float(one.unit[-1]) for one in classes]
+        return self._cost([one.upto for one in classes], heads, [one.hop for one in classes])
+
+    @cached_property
+    def peaked(self) -> Cost | None:
+        """Seconds of which the slowest stage's count, as ``Problem.peak`` weighs them, if any."""
+        classes = self._tables.classes
+        if not self._tables.peaked:
+            return None
+        heads = [float(one.peak_unit[-1]) for one in classes]
+        hops = [one.peak_hop for one in classes]
+        return self._cost([one.peak_upto for one in classes], heads, hops)
+
+    @cached_property
+    def finite_peaked(self) -> Cost | None:
+        """The same with nothing in place of what does not fit, to be added to what says so."""
+        if self.peaked is None:
+            return None
+        inner, last = (np.where(np.isfinite(part), part, 0.0) for part in self.peaked[:2])
+        return self.peaked._replace(inner=inner, last=last)
+
+    def within(self, longest: float) -> Cost:
+        """What adds up, of stages that take no longer than some seconds, whatever their wire."""
+        if self.peaked is None or np.isinf(longest):
+            return self.added
+        inner, last, turn, enter, leave, finish = self.peaked
+        apart = self.group == self.n_group
+        wire, wire_last = turn + apart * (enter + leave), turn + apart * enter + finish
+        for free in self.free:
+            wire[free] = wire_last[free] = 0.0
+        return self.added._replace(
+            inner=np.where(inner + wire[None, :, None] <= longest, self.added.inner, np.inf),
+            last=np.where(last + wire_last <= longest, self.added.last, np.inf),
+        )
+
+    def _cost(self, upto: list[Floats], heads: list[float], hops: list[Hop]) -> Cost:
+        """Costs from those of the blocks before each boundary, of the head, and on the wire."""
+        classes, n = self._tables.classes, self.n_block
         limits = np.array([one.limit for one in classes])
+        before = np.array(upto).T  # (n + 1, classes)
         ends = np.minimum(self.ends, n)
-        seconds = upto.T[ends] - upto.T[:n, None]  # (n, longest, classes)
+        seconds = before[ends] - before[:n, None]  # (n, longest, classes)
         fits = (self.bytes[:, :, None] <= limits) & (self.ends < n)[:, :, None]
-        if np.isfinite(classes[0].cap):
-            peak = np.array([one.peak_upto for one in classes])
-            wires = np.array([_least(one, last=False) for one in classes])
-            fits &= peak.T[ends] - peak.T[:n, None] + wires <= classes[0].cap
-        return np.ascontiguousarray(np.where(fits, seconds, np.inf).transpose(0, 2, 1))
+        inner = np.ascontiguousarray(np.where(fits, seconds, np.inf).transpose(0, 2, 1))
+        fitting = np.array([np.isfinite(one.last[:n]) for one in classes]).T
+        last = np.where(fitting, before[n] - before[:n] + np.array(heads), np.inf)
+        return Cost(inner, last, *np.array(hops).T)
 
     @cached_property
     def bytes(self) -> Floats:
@@ -96,16 +228,6 @@ class Arcs:
         taken = self._tables.classes[0].stage_bytes.inner
         ends = np.minimum(self.ends, self.n_block)
         return np.take_along_axis(taken[: self.n_block], ends, axis=1)
-
-    @cached_property
-    def last(self) -> Floats:
-        """Seconds without wire of all blocks from ``b`` and the head, shape ``(n, classes)``."""
-        n, classes = self.n_block, self._tables.classes
-        seconds = np.array([one.last[:n] for one in classes])
-        if np.isfinite(classes[0].cap):
-            peak = [one.peak_last[:n] + _least(one, last=True) for one in classes]
-            seconds = np.where(np.array(peak) <= classes[0].cap, seconds, np.inf)
-        return seconds.T
 
     @cached_property
     def last_bytes(self) -> Floats:
@@ -116,11 +238,3 @@ class Arcs:
     def ends(self) -> Indices:
         """Boundary behind ``l + 1`` blocks from ``b`` at ``[b, l]``; it may be beyond the last."""
         return np.arange(self.n_block)[:, None] + np.arange(1, self.longest + 1)[None, :]
-
-
-def _least(one: DeviceClass, *, last: bool) -> float:
-    """Least capped seconds on the wire that a stage of a class has, wherever it stands."""
-    if one.free_first:
-        return 0.0
-    hop, alone = one.peak_hop, one.group < 0
-    return hop.turn + alone * hop.enter + (hop.finish if last else alone * hop.leave)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.layer import CLOSED
+from hgx.planner.keys import CLOSED
 from hgx.planner.search import Run
 from hgx.planner.within import WAYS
 

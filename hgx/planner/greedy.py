@@ -2,8 +2,9 @@
 
 With the order given, what is left is to choose how many blocks each device gets, none included.
 One pass over the devices finds the best answer: for every device, the least cost of the first
-``b`` blocks on it and those before it. That takes milliseconds for hundreds of devices, and can
-never be worse than filling one device after the other in the same order.
+``b`` blocks on it and those before it. That takes milliseconds for hundreds of devices, and where
+the sum or the slowest stage counts alone, it can never be worse than filling one device after the
+other in the same order. Where both do, it is the sum that is made small.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from hgx.planner.alone import best_alone
 from hgx.planner.constraints import cannot_fit, device_limits
-from hgx.planner.layer import CLOSED
+from hgx.planner.keys import CLOSED
 from hgx.planner.placement import price, total_objective
 from hgx.planner.problem import Arrangement
 from hgx.planner.semiring import append, combine

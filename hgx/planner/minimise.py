@@ -1,62 +1,74 @@
-"""A sum over stages or the slowest stage, made as small as possible, with proof where time allows.
+"""The objective of one arrangement made as small as possible, with proof where time allows.
 
-Searches have a growing width and, where memory is shared, a growing accuracy. The search keeps
-account of a memory that several devices share in levels, rounded down, so that it never overlooks a
-placement but may return one that takes too much (``hgx.planner.levels``). Then what it claims is
-still a bound. The levels that were too coarse are refined, and it runs again, until what it returns
-keeps all limits. Where there are too many sets of devices to try them all, a local search improves
-the answer, and the bound is that of the rosters.
+First come prices, whose bound is near the optimum (``hgx.planner.paths``), then searches of growing
+width among the stages that may still be part of something better (``hgx.planner.search``): a narrow
+one finds a good answer, the next ones prove it. Where nothing but the slowest stage counts and
+every device has a memory of its own, ``hgx.planner.reach`` is quicker. Where there are too many
+sets of devices to try them all, a local search improves the answer, and the bound is that of the
+rosters.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from heapq import heappop, heappush
+from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.bound import Bound, lower_bound
+from hgx.planner.bound import lower_bound
 from hgx.planner.constraints import device_limits
-from hgx.planner.levels import Levels, add_marks, no_marks
-from hgx.planner.paths import PathBound, Prices, path_bound
-from hgx.planner.placement import price
-from hgx.planner.polish import polish
+from hgx.planner.fleet import descend, search_around
+from hgx.planner.graph import build_graph
+from hgx.planner.paths import Span, path_bound
 from hgx.planner.reach import FEW_ROUNDS, MANY_ROUNDS, Slowest
 from hgx.planner.reporter import Silent
 from hgx.planner.roster import roster_bound
 from hgx.planner.search import WORTHWHILE, Found, Run, Search
-from hgx.planner.tables import build_tables, stage_bytes
+from hgx.planner.sharing import Shared, named, share_memories
+from hgx.planner.tables import build_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from hgx.planner.levels import Marks
-    from hgx.planner.placement import Placement, PricedStage
-    from hgx.planner.problem import Pool, Problem
+    from hgx.planner.paths import PathBound
+    from hgx.planner.placement import Placement
+    from hgx.planner.problem import Problem
     from hgx.planner.reporter import Reporter
     from hgx.planner.tables import Tables
 
-WIDTHS = (32, 1024, 16384)
-"""States kept per layer: a narrow search finds a good answer, a wide one proves it."""
+    Prove = Callable[[PathBound, PathBound], float]
+
+WIDTHS = (256, 4096, 65536, 1 << 20)
+"""Labels kept per layer: a narrow search finds a good answer, a wide one proves it."""
+
+SETS_WIDTH = 16384
+"""Sets of devices kept per layer of the search for the slowest stage."""
 
 BEAMS = (16, 128, 1024)
-"""The same where a proof is out of reach."""
-
-LEAST_WIDTH, FEW_CLASSES = 4, 64
-"""Where devices are more than so many, the narrow search is narrower, but not below that."""
+"""Widths of either search where a proof is out of reach."""
 
 MOST_SETS = 1 << 14
 """Sets of devices up to which a search may try them all."""
 
-FEW_STEPS, MANY_STEPS = 25, 300
-"""Steps towards good prices where a search proves the answer, and where they must."""
+ROUNDS = 8
+"""Local searches for a better answer, where some time is to be left for a better bound."""
 
-MOST_WORK = MANY_STEPS * 64 * 128
-"""Steps times classes times blocks that may be spent on prices: they are the means, not the end."""
+FLOOR_STEPS = 20
+"""Steps towards a first bound on the slowest stage."""
 
-FEW_KICKS, MANY_KICKS = 0, 100_000
-"""How often a local search starts anew, before the bound is known and after."""
+NARROW = 1.05
+"""How far apart the ends of a span are that is not worth dividing."""
+
+NEARLY = 0.5
+"""Part of the gap that a search must have closed for a wider one of the same."""
+
+GAINED = 0.2
+"""Part of the gap that dividing a span must close for a search of it."""
+
+FLAT = 0.7
+"""No part of a span reaches farther down or up, where that can be avoided."""
 
 
 class Outcome(NamedTuple):
@@ -76,14 +88,13 @@ class Outcome(NamedTuple):
 
 
 class Minimiser:
-    """The loop over accuracies.
+    """The search for the least objective.
 
     Args:
-        problem: Either its sum or its slowest stage counts.
+        problem: The problem; more than one device may take part.
         target: Objective to beat, in seconds; infinite when none is known.
         expired: Returns whether to stop.
         reporter: Watches the searches.
-        cap: Most seconds of one stage by the weights of the problem's peak.
         known: A placement with the target as its objective, where there is one.
     """
 
@@ -93,160 +104,183 @@ class Minimiser:
         target: float,
         expired: Callable[[], bool],
         reporter: Reporter | None,
-        *,
-        cap: float = np.inf,
         known: Placement = (),
     ) -> None:
         self._problem = problem
+        shared = tuple(pool for pool in problem.pools if len(pool.devices) > 1)
+        self._tables = build_tables(problem, device_limits(problem), shared)
         self._known = known
-        self._cap = cap
-        self._limits = device_limits(problem)
-        self._shared = tuple(pool for pool in problem.pools if len(pool.devices) > 1)
         self._expired = expired
         self._reporter = reporter
-        self._best = target
-        self._placement: Placement = ()
-        self._states = 0
+        self._best = Found(target, (), 0.0, 0)
 
     def run(self) -> Outcome:
-        """Search, refine, and search again."""
-        tables = build_tables(self._problem, self._limits, self._shared, cap=self._cap)
+        """Look for prices, search, and search wider."""
+        tables = self._tables
         if not tables.classes:
             return Outcome(np.inf, (), np.inf, 0)
-        if self._expired():
-            return Outcome(np.inf, (), 0.0, 0)
-        if tables.bottleneck and not self._shared and _shrinks(tables):
-            return self._slowest(tables)
-        bound, marks = 0.0, no_marks(tables)
-        while bound < self._best * (1 - WORTHWHILE) and not self._expired():
-            reached, stages = self._search(tables, marks, WIDTHS)
-            bound = max(bound, reached)
-            if not stages:
-                break
-            finer = self._refined(marks, stages)
-            if finer == marks:
-                break
-            marks = finer
-            self._repair(stages)
-        objective = self._best if self._placement else np.inf
-        return Outcome(objective, self._placement, min(bound, self._best), self._states)
+        if not self._expired():
+            if tables.bottleneck and _shrinks(tables):
+                return self._slowest()
+            self._cheapest()
+        objective, runs, bound, states = self._best
+        placement = named(tables, runs)
+        return Outcome(objective if runs else np.inf, placement, min(bound, objective), states)
 
-    def _slowest(self, tables: Tables) -> Outcome:
+    def _slowest(self) -> Outcome:
         """Make the slowest stage as fast as possible."""
-        floor = lower_bound(tables, self._best).root()
+        target = self._best.objective
+        if len(self._tables.pools):
+            found = share_memories(
+                self._problem, target, self._quickest, self._narrowly, self._expired
+            )
+            return Outcome(*found)
+        found = self._quickest(self._tables, target, 0.0)
+        return Outcome(found.objective, named(self._tables, found.runs), found.bound, found.states)
+
+    def _quickest(self, tables: Tables, target: float, floor: float) -> Found:
+        """Make the slowest stage as fast as possible, where no memory is shared."""
+        floor = max(floor, lower_bound(tables, target, FLOOR_STEPS).root())
         search = Slowest(tables, self._expired, self._reporter or Silent())
         if tables.sets > MOST_SETS:
-            found = search.run(self._best, floor, BEAMS, MANY_ROUNDS)
-        else:
-            found = search.run(self._best, floor, WIDTHS[-1:], FEW_ROUNDS)
-        placement = _named(tables, found.runs)
-        return Outcome(found.objective, placement, min(found.bound, self._best), found.states)
+            return search.run(target, floor, BEAMS, MANY_ROUNDS)
+        return search.run(target, floor, (SETS_WIDTH,), FEW_ROUNDS)
 
-    def _search(
-        self, tables: Tables, marks: Marks, widths: Sequence[int]
-    ) -> tuple[float, list[PricedStage]]:
-        """Search with growing width, until the best is proven or time is up.
+    def _narrowly(self) -> Shared:
+        """Search all stages, memories and all, as long as that is quick."""
+        arcs = Arcs(self._tables)
+        bound = path_bound(self._tables, arcs, self._best.objective, self._expired)
+        self._prove(bound.root())
+        self._search(arcs, bound, WIDTHS[:2])
+        objective, runs, proven, states = self._best
+        return Shared(objective, named(self._tables, runs), proven, states)
 
-        What is found becomes the incumbent if it keeps the limits of the shared memories.
-
-        Returns:
-            A bound, and the placement that was found, or nothing.
-        """
-        prices, arcs = self._prices(tables)
-        levels = Levels(tables, marks)
-        best = Found(np.inf, (), prices.root(), 0)
-        large = arcs is not None and not self._shared and tables.sets > MOST_SETS
-        plain = large and not tables.constrained
-        if large:  # the search is there to begin the local one with something
-            narrow = widths[0] * FEW_CLASSES // len(tables.classes)
-            widths = (max(LEAST_WIDTH, min(widths[0], narrow)),)
-        for width in widths:
-            if best.bound >= min(self._best, best.objective) * (1 - WORTHWHILE):
-                break
-            search = Search(tables, prices, levels, self._expired, self._reporter)
-            found = search.run(min(self._best, best.objective), width)
-            self._states += found.states
-            best = _better(best, found)
-            if self._expired():
-                break
-        if plain and arcs is not None and isinstance(prices, PathBound):
-            best = self._many(tables, arcs, prices, best)
-        if not best.runs:
-            return best.bound, []
-        placement = _named(tables, best.runs)
-        stages = price(self._problem, placement, self._limits)
-        if all(sum(_taken(pool, stages)) <= pool.capacity for pool in self._problem.pools):
-            self._best, self._placement = best.objective, placement
-        return best.bound, stages
-
-    def _prices(self, tables: Tables) -> tuple[Bound | PathBound, Arcs | None]:
-        """Find a bound for the states of a search, and the stages it rests on."""
-        quick = lower_bound(tables, self._best)
-        if tables.bottleneck:
-            return quick, None
+    def _cheapest(self) -> None:
+        """Make sum and slowest stage together as small as possible."""
+        tables = self._tables
         arcs = Arcs(tables)
-        room = np.array([one.room for one in tables.classes])
-        start = Prices(quick.price * room, quick.pool_price)
-        steps = FEW_STEPS
+        target = self._best.objective
+        bound = path_bound(tables, arcs, target, self._expired)
+        self._prove(bound.root())
         if tables.sets > MOST_SETS:
-            steps = min(MANY_STEPS, max(FEW_STEPS, MOST_WORK // (len(room) * tables.n_block)))
-        return path_bound(tables, arcs, start, self._best, steps, expired=self._expired), arcs
+            self._search(arcs, bound, BEAMS[:1])
+            if not (tables.constrained or len(tables.pools)):
+                self._polish(arcs, bound)
+        self._search(arcs, bound, WIDTHS[:1])
+        self._search(arcs, bound, WIDTHS[1:2])
+        done = self._best.bound - bound.root()
+        if done > NEARLY * (self._best.objective - bound.root()):
+            self._search(arcs, bound, WIDTHS[2:3])
+        if tables.peaked and not tables.bottleneck:
+            self._divide(
+                arcs,
+                bound,
+                lambda part, whole: self._searched(arcs, part, self._worth(part, whole)),
+            )
+        self._search(arcs, bound, WIDTHS[2:])
 
-    def _many(self, tables: Tables, arcs: Arcs, paths: PathBound, best: Found) -> Found:
+    def _divide(self, arcs: Arcs, bound: PathBound, prove: Prove) -> None:
+        """Prove something of placements apart whose slowest stages take differently long.
+
+        Prices that are made for one span of seconds have a better bound than those for all, and
+        what is left to search is so much less that it pays to look for them.
+        """
+        number, target = count(), self._best.objective
+        if not np.isfinite(target):
+            return
+        # What is better than the target has no slower stage than that.
+        left = [(self._best.bound, next(number), bound._replace(span=Span(0.0, target)))]
+        while left and not self._proven() and not self._expired():
+            _, _, whole = heappop(left)
+            for span in _halves(whole.span, self._slowest_seconds(arcs)):
+                part = path_bound(self._tables, arcs, target, self._expired, span=span, like=whole)
+                proven = max(whole.root(), prove(part, whole))
+                if proven < self._best.objective * (1 - WORTHWHILE):
+                    heappush(left, (proven, next(number), part))
+            self._prove(min((entry[0] for entry in left), default=self._best.objective))
+
+    def _worth(self, part: PathBound, whole: PathBound) -> Sequence[int]:
+        """Widths of searches of a part: none where dividing it promises more."""
+        if part.span.high <= NARROW * part.span.low:
+            return WIDTHS[2:]
+        gap = self._best.objective - whole.root()
+        return WIDTHS[1:2] if part.root() - whole.root() > GAINED * gap else ()
+
+    def _search(self, arcs: Arcs, bound: PathBound, widths: Iterable[int]) -> None:
+        """Search with growing width, until the best is proven or time is up."""
+        if not self._proven():
+            self._prove(self._searched(arcs, bound, widths))
+
+    def _searched(self, arcs: Arcs, bound: PathBound, widths: Iterable[int]) -> float:
+        """Search with growing width what a bound is for; return what is proven of that."""
+        proven = bound.root()
+        for width in widths:
+            if proven >= self._best.objective * (1 - WORTHWHILE) or self._expired():
+                break
+            graph = build_graph(arcs, bound, self._best.objective - bound.root())
+            search = Search(self._tables, bound, graph, self._expired, self._reporter)
+            found = search.run(self._best.objective, width)
+            self._take(found._replace(bound=0.0))
+            proven = max(proven, found.bound)
+        return min(proven, self._best.objective)
+
+    def _slowest_seconds(self, arcs: Arcs) -> float:
+        """What the slowest stage of the best placement takes."""
+        runs = self._best.runs or self._known_runs()
+        return arcs.seconds(runs)[1] if runs else np.inf
+
+    def _polish(self, arcs: Arcs, bound: PathBound) -> None:
         """Where there are too many sets of devices: a better bound, and a better answer."""
-        runs = best.runs or self._known_runs(tables)
-        if not runs:
-            return best
-        target = min(self._best, best.objective)
+        runs = self._best.runs or self._known_runs()
+        if not runs or self._proven():
+            return
 
-        def polished(floor: float, kicks: int) -> None:
-            nonlocal best, target, runs
-            found = polish(arcs, runs, floor, kicks, self._expired)
-            if found.objective < target * (1 - WORTHWHILE):
-                target, runs = found.objective, tuple(Run(*run) for run in found.runs)
-                best = best._replace(objective=target, runs=runs)
+        self._take(descend(arcs, runs, self._expired))
+        rosters = roster_bound(arcs, bound, self._best.objective, self._expired)
+        self._prove(rosters.seconds)
+        answers = search_around(
+            arcs, self._best.runs or runs, rosters.slow, rosters.seconds, self._expired
+        )
+        for found in islice(answers, ROUNDS if self._tables.peaked else None):
+            self._take(found)
+        if self._tables.peaked:
+            target = self._best.objective
+            self._divide(
+                arcs,
+                bound,
+                lambda part, _: roster_bound(arcs, part, target, self._expired).seconds,
+            )
 
-        polished(best.bound, FEW_KICKS)
-        bound = max(best.bound, roster_bound(tables, arcs, paths, target, self._expired))
-        best = best._replace(bound=min(bound, target))
-        if bound < target * (1 - WORTHWHILE):
-            polished(bound, MANY_KICKS)
-        return best
+    def _take(self, found: Found) -> None:
+        """Keep what is better, and what is proven."""
+        best = self._best
+        if found.objective < best.objective * (1 - WORTHWHILE):
+            best = best._replace(objective=found.objective, runs=found.runs)
+        self._best = best._replace(
+            bound=max(best.bound, found.bound), states=best.states + found.states
+        )
 
-    def _known_runs(self, tables: Tables) -> tuple[Run, ...]:
+    def _prove(self, bound: float) -> None:
+        self._best = self._best._replace(bound=max(self._best.bound, bound))
+
+    def _proven(self) -> bool:
+        return self._best.bound >= self._best.objective * (1 - WORTHWHILE)
+
+    def _known_runs(self) -> tuple[Run, ...]:
         """What was known before as runs of classes."""
-        of_device = {name: at for at, one in enumerate(tables.classes) for name in one.devices}
+        classes = self._tables.classes
+        of_device = {name: at for at, one in enumerate(classes) for name in one.devices}
         return tuple(Run(of_device[name], a, b + 1) for name, a, b in self._known)
 
-    def _refined(self, marks: Marks, stages: Sequence[PricedStage]) -> Marks:
-        """Forbid what a placement takes too much of shared memories; no change where nothing."""
-        finer: list[tuple[float, ...]] = []
-        for pool, old in zip(self._shared, marks, strict=True):
-            taken = _taken(pool, stages)
-            broken = sum(taken) > pool.capacity
-            finer.append(add_marks(old, pool.capacity, taken, self._sizes) if broken else old)
-        return tuple(finer)
 
-    def _repair(self, stages: Sequence[PricedStage]) -> None:
-        """Look for an incumbent that divides shared memories as a broken placement did."""
-        taken = {stage.slot.device: stage.memory.total_bytes for stage in stages}
-        limits = dict(self._limits)
-        for pool in self._shared:
-            total = sum(taken.get(device, 0) for device in pool.devices) or 1
-            for device in pool.devices:
-                share = pool.capacity * taken.get(device, 0) / total
-                limits[device] = min(limits[device], share)
-        tables = build_tables(self._problem, limits, cap=self._cap)
-        if tables.classes:
-            self._search(tables, (), WIDTHS[:1])
-
-    @cached_property
-    def _sizes(self) -> list[float]:
-        """All sizes in bytes that a stage can have, ascending."""
-        inner, last = stage_bytes(self._problem.footprint)
-        on_host = last - self._problem.footprint.shared_head
-        sizes = np.unique(np.concatenate((inner.ravel(), last, on_host)))
-        return sizes[np.isfinite(sizes)].tolist()
+def _halves(span: Span, slowest: float) -> tuple[Span, Span]:
+    """Divide a finite span where the best known is in it, or else in its middle."""
+    middle = slowest
+    if not span.low < middle < span.high:
+        middle = float(np.sqrt(max(span.low, FLAT * FLAT * span.high) * span.high))
+        if span.low > 0:
+            middle = min(middle, span.low / FLAT)
+    return Span(span.low, middle), Span(middle, span.high)
 
 
 def _shrinks(tables: Tables) -> bool:
@@ -260,24 +294,3 @@ def _shrinks(tables: Tables) -> bool:
         and (later | (begin[1:] >= end)).all()
         and (last[1:n] <= last[: n - 1]).all()
     )
-
-
-def _better(best: Found, found: Found) -> Found:
-    """The better answer, and the better bound."""
-    return Found(
-        min(found.objective, best.objective),
-        found.runs or best.runs,
-        max(best.bound, found.bound),
-        0,
-    )
-
-
-def _named(tables: Tables, runs: tuple[Run, ...]) -> Placement:
-    """Give the runs of a class to its devices, one after the other."""
-    unused = [iter(c.devices) for c in tables.classes]
-    return tuple((next(unused[run.class_index]), run.begin, run.end - 1) for run in runs)
-
-
-def _taken(pool: Pool, stages: Sequence[PricedStage]) -> list[int]:
-    """Bytes that the devices of a memory take, in pipeline order."""
-    return [stage.memory.total_bytes for stage in stages if stage.slot.device in pool.devices]

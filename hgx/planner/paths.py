@@ -1,281 +1,355 @@
-"""A lower bound for every state of a search: the cheapest path when devices have prices.
+"""A lower bound by the cheapest path, when devices, shared memories and slow stages have prices.
 
 Forget that a device can be used only once. A placement is then a path over the boundaries between
 blocks: each of its steps is a stage, which fits into memory, pays its wire, and follows the stage
-before it as it must. Let a stage on a device of class ``k`` pay a price ``lam[k] >= 0`` besides.
-With ``c[k]`` devices of the class unused, and ``H[b]`` the length of the shortest path from
-boundary ``b`` to the end,
+before it as it must. What a path may break has prices:
 
-    what is left to pay  >=  H[b] - sum_k lam[k] c[k]
+- Whatever limits which devices are used has the form ``sum_k a[k] used[k] <= b``: there are so many
+  devices of a class, so many nodes, or (with ``a = -1``, ``b = -1``) one of some devices must be
+  used. With a price ``y >= 0`` for each limit, a stage on class ``k`` pays ``lam[k] = sum y a[k]``.
+- A memory that several devices share has a price per byte, ``mu >= 0``, that stages in it pay.
+- Where the slowest stage's seconds ``T`` count, stages on class ``k`` pay the share ``w[k] >= 0``
+  of theirs in ``T``. With ``c[k]`` devices, these are at most ``c[k] T`` together; so all of them
+  pay at most ``W T`` together, ``W = sum_k w[k] c[k]``.
 
-because any placement of the rest is such a path, and pays the price of a class at most ``c[k]``
-times. A memory that several devices share has a price per byte, ``mu >= 0``, that all stages in it
-pay; its room times the price is taken off as long as one of its devices is unused.
+With ``H`` the length of the shortest path, ``M`` the bytes of each memory, and ``L <= T <= U``,
 
-That holds for any prices, and the best of them give as much as the linear program over all stages
-in which every block is covered once and every device used once. Subgradient steps come near: a
-price rises where the shortest path uses a class more often than there are devices.
+    objective  >=  H - sum y b - sum mu M + max(0, 1 - W) L - max(0, W - 1) U
+
+because any placement is such a path, and what it pays besides is at most what is taken off. That
+holds for any prices, and is concave in them; the best prices are worth the linear program over all
+stages in which every block is covered once and every limit kept. A bundle method finds them.
+
+The same prices make a bound for every beginning of a path: what it has paid, and the shortest path
+from there on.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.layer import CLOSED
+from hgx.planner.arcs import Step
+from hgx.planner.bundle import climb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from hgx.planner.arcs import Arcs
+    from hgx.planner.arcs import Arcs, Cost
     from hgx.planner.tables import Tables
 
     Floats = NDArray[np.float64]
 
-PATIENCE, SHORTER = 8, 0.6
-"""After so many steps without progress, steps begin at the best prices again and are shorter."""
+STRIDE = 0.1
+"""The first step's length, per slope, as part of the target."""
 
-MOMENTUM = 0.7
-"""Share of the last direction in the next one, against going to and fro."""
+ACCURACY = 1e-5
+"""Part of the target that the prices may be away from the best."""
 
-LEAST = 1e-4
-"""Steps aim at least this share of the target above what is reached."""
+STEPS = 150
+"""Paths to look for at most."""
 
 
 class Prices(NamedTuple):
     """What stages pay besides.
 
     Attributes:
-        device: Objective seconds per stage, by class.
+        device: Objective seconds per stage, by class; negative where it must be used.
         pool: Objective seconds per byte, by shared memory.
+        slow: Share in the slowest stage's seconds, by class.
     """
 
     device: Floats
     pool: Floats
+    slow: Floats
+
+
+class Span(NamedTuple):
+    """Seconds between which the slowest stage of a placement takes."""
+
+    low: float = 0.0
+    high: float = np.inf
 
 
 class PathBound(NamedTuple):
-    """A bound for every state of a search.
+    """Prices, and the shortest paths that they make.
 
     Attributes:
-        ahead: Length of the shortest path from each boundary, by mode (closed first, then the
-            groups), shape ``(modes, n + 1)``; 0 at the end.
-        start: The same from the very beginning.
-        prices: What the path pays.
-        pools: Which classes share a memory, shape ``(pools, classes)``.
-        pool_capacity: Bytes of each memory.
-        counts: Devices per class.
+        span: What the slowest stage takes.
+        vector: All prices, in seconds, as a beginning for others with the same target.
+        cost: What stages cost, all prices but those of classes included.
+        prices: The prices.
+        ahead: Length of the shortest path from each boundary, by where hidden states are (at the
+            coordinator first, then on each node), shape ``(nodes + 1, n)``; infinite where there is
+            none. At the beginning of all, that of a whole placement.
+        taken_off: Seconds by which a placement may be shorter than its path.
     """
 
-    ahead: Floats
-    start: float
+    span: Span
+    vector: Floats
+    cost: Cost
     prices: Prices
-    pools: Floats
-    pool_capacity: Floats
-    counts: Floats
-
-    def rest(self, used: Floats, mode: NDArray[np.int16]) -> Floats:
-        """Least seconds still to pay from each block on.
-
-        Args:
-            used: Devices used of each class, shape ``(states, classes)``.
-            mode: Of each state, shape ``(states,)``.
-
-        Returns:
-            Shape ``(states, n + 1)``, indexed by the first block that is not placed yet.
-        """
-        credit = self._credit(self.counts[None, :] - used)
-        return np.maximum(self.ahead[mode - CLOSED] - credit[:, None], 0.0)
+    ahead: Floats
+    taken_off: float
 
     def root(self) -> float:
-        """Least objective of any placement, in seconds."""
-        return max(0.0, self.start - float(self._credit(self.counts[None, :])[0]))
+        """Least objective of any placement, in seconds; infinite where nothing fits."""
+        return float(max(0.0, self.ahead[0, 0] - self.taken_off))
 
-    def _credit(self, unused: Floats) -> Floats:
-        shared = (unused @ self.pools.T > 0) @ (self.prices.pool * self.pool_capacity)
-        return unused @ self.prices.device + shared
+
+ANY = Span()
+"""Whatever it takes."""
 
 
 def path_bound(
     tables: Tables,
     arcs: Arcs,
-    prices: Prices,
     target: float,
-    steps: int,
-    *,
     expired: Callable[[], bool] = lambda: False,
+    *,
+    steps: int = STEPS,
+    span: Span = ANY,
+    like: PathBound | None = None,
 ) -> PathBound:
     """Look for good prices.
 
     Args:
-        tables: Stage tables; stages add up.
+        tables: Stage tables.
         arcs: Their stages.
-        prices: Where to begin.
-        target: Objective of a known placement, in seconds; guides the size of the steps.
-        steps: Steps at most.
+        target: Objective of a known placement, in seconds; infinite where none is known. Placements
+            that are worse may be below the bound.
         expired: Returns whether to stop.
+        steps: Paths to look for at most.
+        span: What the slowest stage of all placements in question takes.
+        like: A bound with the same target, with whose prices to begin.
     """
-    return _Ascent(tables, arcs).run(prices, target, steps, expired)
+    market = _Market(tables, arcs, target, span, like)
+    if steps > 1:
+        market.find(expired, steps)
+    return market.best
 
 
-class _Ascent:
-    """Shortest paths, and steps towards prices that make them long."""
+class _Market:
+    """All prices as one vector of seconds, and the bound that they make."""
 
-    def __init__(self, tables: Tables, arcs: Arcs) -> None:
+    def __init__(
+        self, tables: Tables, arcs: Arcs, target: float, span: Span, like: PathBound | None
+    ) -> None:
         self._arcs = arcs
+        self._span = span
         self._pools = tables.pools
-        self._capacity = tables.pool_capacity
+        self._capacity = np.maximum(tables.pool_capacity, 1.0)
+        self._limits, self._allowed = _limits(tables)
+        self._slow = arcs.finite_peaked
+        self._added = arcs.within(span.high)
+        self._target = min(target, _most_seconds(arcs)) or 1.0  # whatever costs nothing at all
+        self._most = min(self._target, span.high)
+        self._value = -np.inf
+        self._first = self._start() if like is None else like.vector
+        self.best = self._bound(self._first)
 
-    def run(
-        self, prices: Prices, target: float, steps: int, expired: Callable[[], bool]
-    ) -> PathBound:
-        walk = _Walk(self._arcs, prices, self._pools)
-        best = found = self._bound(walk, prices)
-        value, scale, idle = best.root(), 1.0, 0
-        direction: Floats | None = None
-        for _ in range(steps if np.isfinite(target) else 0):
-            if not np.isfinite(walk.start) or value >= target or expired():
-                break
-            slope = self._slope(walk, prices)
-            direction = (
-                slope if direction is None else MOMENTUM * direction + (1 - MOMENTUM) * slope
-            )
-            norm = float(direction @ direction)
-            if not norm:
-                break
-            gap = max(target - found.root(), LEAST * target)
-            prices = self._moved(prices, scale * gap / norm * direction)
-            walk = _Walk(self._arcs, prices, self._pools)
-            found = self._bound(walk, prices)
-            idle = 0 if found.root() > value * (1 + 1e-6) else idle + 1
-            if found.root() > value:
-                best, value = found, found.root()
-            if idle >= PATIENCE:
-                scale, idle, prices = scale * SHORTER, 0, best.prices
-        return best
-
-    def _slope(self, walk: _Walk, prices: Prices) -> Floats:
-        """By how much the path uses too much: devices, then memories as shares of their room."""
-        used, taken = walk.usage()
-        excess = used - self._arcs.counts
-        pooled = (self._pools @ taken - self._capacity) / np.maximum(self._capacity, 1.0)
-        slope = np.concatenate((excess, pooled))
-        at_floor = np.concatenate((prices.device, prices.pool)) <= 0
-        return np.where(at_floor & (slope < 0), 0.0, slope)
-
-    def _moved(self, prices: Prices, step: Floats) -> Prices:
-        classes = len(prices.device)
-        per_byte = step[classes:] / np.maximum(self._capacity, 1.0)
-        return Prices(
-            np.maximum(0.0, prices.device + step[:classes]),
-            np.maximum(0.0, prices.pool + per_byte),
+    def find(self, expired: Callable[[], bool], steps: int) -> None:
+        """Climb, and keep the best."""
+        climb(
+            self._ask,
+            self._first,
+            floor=0.0,
+            stride=STRIDE * self._target,
+            accuracy=ACCURACY * self._target,
+            most=steps,
+            expired=lambda: expired() or self._value >= self._target,
         )
 
-    def _bound(self, walk: _Walk, prices: Prices) -> PathBound:
-        ahead = walk.ahead.copy()
-        ahead[0, 0] = walk.start  # nothing but the beginning of all stands there
-        ahead[:, -1] = 0.0
-        return PathBound(ahead, walk.start, prices, self._pools, self._capacity, self._arcs.counts)
+    def _start(self) -> Floats:
+        """No prices, and equal shares in the slowest stage."""
+        start = np.zeros(len(self._allowed) + len(self._capacity))
+        if self._slow is None:
+            return start
+        equal = np.full(len(self._arcs.counts), self._target / self._arcs.counts.sum())
+        return np.concatenate((start, equal))
+
+    def _prices(self, vector: Floats) -> Prices:
+        limits, pools = len(self._allowed), len(self._allowed) + len(self._capacity)
+        slow = vector[pools:] / self._target
+        return Prices(
+            vector[:limits] @ self._limits,
+            vector[limits:pools] / self._capacity,
+            slow if self._slow is not None else np.zeros(len(self._arcs.counts)),
+        )
+
+    def _bound(self, vector: Floats) -> PathBound:
+        arcs, prices = self._arcs, self._prices(vector)
+        cost = self._added
+        if self._slow is not None:
+            cost = cost.plus(self._slow, prices.slow)
+        if prices.pool.any():
+            per_byte = prices.pool @ self._pools
+            cost = cost._replace(
+                inner=cost.inner + per_byte[None, :, None] * _finite(arcs.bytes)[:, None, :],
+                last=cost.last + per_byte * _finite(arcs.last_bytes),
+            )
+        walk = _Walk(arcs, cost, prices.device)
+        self._walk = walk
+        more = float(prices.slow @ arcs.counts) - 1.0
+        kept = more * (self._most if more > 0 else self._span.low)
+        limits = len(self._allowed)
+        pooled = vector[limits : limits + len(self._capacity)].sum()
+        kept = kept if self._slow is not None else 0.0
+        taken_off = float(vector[:limits] @ self._allowed + pooled + kept)
+        return PathBound(self._span, vector, cost, prices, walk.ahead, taken_off)
+
+    def _ask(self, vector: Floats) -> tuple[float, Floats]:
+        """The bound and its slope; what is best is kept."""
+        arcs, bound = self._arcs, self._bound(vector)
+        value = float(bound.ahead[0, 0] - bound.taken_off)
+        if not np.isfinite(value):
+            self.best = bound
+            return value, np.zeros(len(vector))
+        if value > self._value:
+            self.best, self._value = bound, value
+        used, taken, seconds = (np.zeros(len(arcs.counts)) for _ in range(3))
+        for step in self._walk.path():
+            used[step.at] += 1
+            if len(self._capacity):
+                taken[step.at] += (
+                    arcs.last_bytes[step.begin, step.at]
+                    if step.final
+                    else arcs.bytes[step.begin, step.end - step.begin - 1]
+                )
+            if self._slow is not None:
+                seconds[step.at] += self._slow.of(step, free=arcs.is_free(step))
+        slope = [self._limits @ used - self._allowed, self._pools @ taken / self._capacity - 1.0]
+        if self._slow is not None:
+            most = self._most if bound.prices.slow @ arcs.counts > 1.0 else self._span.low
+            slope.append((seconds - arcs.counts * most) / self._target)
+        return value, np.concatenate(slope)
+
+
+def _limits(tables: Tables) -> tuple[Floats, Floats]:
+    """What limits the devices that are used: ``matrix @ used <= allowed``."""
+    classes = len(tables.classes)
+    matrix = [np.eye(classes), -tables.required.astype(np.float64).reshape(-1, classes)]
+    allowed = [[float(len(one.devices)) for one in tables.classes], [-1.0] * len(tables.required)]
+    if tables.most_away is not None:
+        # Of a node with several devices each counts as a part of it: all of them are the node.
+        devices = Counter[int]()
+        for one in tables.classes:
+            devices[one.group] += len(one.devices)
+        parts = [one.away / (devices[one.group] if one.group >= 0 else 1) for one in tables.classes]
+        matrix.append(np.array([parts]))
+        allowed.append([float(tables.most_away)])
+    return np.concatenate(matrix), np.concatenate(allowed)
+
+
+def _finite(sizes: Floats) -> Floats:
+    """Sizes, with nothing in place of those that fit nowhere."""
+    return np.where(np.isfinite(sizes), sizes, 0.0)
+
+
+def _most_seconds(arcs: Arcs) -> float:
+    """Seconds that no placement exceeds: every device has its longest stage, or the head."""
+    most = 0.0
+    for cost in (arcs.added, arcs.peaked):
+        if cost is not None:
+            wires = cost.turn + cost.enter + cost.leave + cost.finish
+            inner = _finite(cost.inner).max(axis=(0, 2))
+            longest = np.maximum(inner, _finite(cost.last).max(axis=0))
+            most += float((longest + wires) @ arcs.counts)
+    return most
 
 
 class _Walk:
     """Shortest paths from every boundary to the end, found from the end.
 
     Attributes:
-        ahead: See ``PathBound``; infinite at the end, where no stage can begin.
-        start: See ``PathBound``.
+        ahead: See ``PathBound``.
     """
 
-    def __init__(self, arcs: Arcs, prices: Prices, pools: Floats) -> None:
-        self._arcs = arcs
+    def __init__(self, arcs: Arcs, cost: Cost, device: Floats) -> None:
+        self._arcs, self._cost, self._device = arcs, cost, device
         n, length = arcs.n_block, arcs.longest
-        per_byte = prices.pool @ pools
-        self._inner, self._last = arcs.inner, arcs.last + arcs.finish
-        if per_byte.any():
-            self._inner = self._inner + per_byte[None, :, None] * arcs.bytes[:, None, :]
-            self._last = self._last + per_byte * arcs.last_bytes
-        self._toll = arcs.turn + prices.device
-        self.ahead = np.full((arcs.n_group + 1, n + 1), np.inf)
+        self._toll = cost.turn + device
+        self._last = cost.last + cost.finish
+        self.ahead = np.full((arcs.n_group + 1, n), np.inf)
         # What follows a stage of each class that ends at a boundary, its way back included.
         self._after = np.full((len(arcs.counts), n + length + 1), np.inf)
-        for begin in range(n - 1, -1, -1):
-            self._look_ahead(begin)
-        self._first = self._stages(0) + arcs.enter
+        self._look_ahead()
+        self._first = self._stages(0) + cost.enter
         for free in arcs.free:
-            self._first[free] = self._free_first(prices.device, free)
+            self._first[free] = min(self._free_inner(free).min(), cost.last[0, free])
+            self._first[free] += device[free]
         if arcs.opening:
             others = np.ones(len(self._first), dtype=np.bool_)
             others[list(arcs.opening)] = False
             self._first[others] = np.inf
-        self.start = float(self._first.min())
+        self.ahead[0, 0] = self._first.min()
 
-    def _look_ahead(self, begin: int) -> None:
-        arcs = self._arcs
-        stages = self._stages(begin)
-        closed = float((stages + arcs.enter).min())
-        self.ahead[0, begin] = closed
-        after = arcs.leave + closed
-        if arcs.n_group:
-            members, starts = arcs.crowded
-            inside = np.minimum.reduceat(stages[members], starts)
-            self.ahead[1:, begin] = inside
-            after[members] = np.minimum(after[members], inside[arcs.group[members]])
-        self._after[:, begin] = after
+    def _look_ahead(self) -> None:
+        arcs, after, ahead = self._arcs, self._after, self.ahead
+        inner, enter, leave = self._cost.inner, self._cost.enter, self._cost.leave
+        last = self._last + self._toll
+        toll, length, least = self._toll, arcs.longest, np.minimum.reduce
+        members, starts = arcs.crowded
+        nodes = arcs.group[members]
+        on = np.empty(inner.shape[1:])
+        # This loop is where the time of a bound goes: nothing is looked up or made in it twice.
+        for begin in range(arcs.n_block - 1, 0, -1):
+            np.add(inner[begin], after[:, begin + 1 : begin + 1 + length], out=on)
+            stages = np.minimum(least(on, axis=1) + toll, last[begin])
+            closed = least(stages + enter)
+            ahead[0, begin] = closed
+            back = leave + closed
+            if arcs.n_group:
+                inside = np.minimum.reduceat(stages[members], starts)
+                ahead[1:, begin] = inside
+                back[members] = np.minimum(back[members], inside[nodes])
+            after[:, begin] = back
 
     def _stages(self, begin: int) -> Floats:
         """Least seconds from a boundary on with a stage of each class first, not entered yet."""
         on = self._after[:, begin + 1 : begin + 1 + self._arcs.longest]
-        going_on = (self._inner[begin] + on).min(axis=1)
+        going_on = np.minimum.reduce(self._cost.inner[begin] + on, axis=1)
         return np.minimum(going_on, self._last[begin]) + self._toll
 
-    def _free_first(self, device: Floats, free: int) -> float:
-        inner = (self._inner[0, free] + self._beyond()).min()
-        last = self._last[0, free] - self._arcs.finish[free]
-        return float(min(inner, last) + device[free])
+    def _free_inner(self, free: int) -> Floats:
+        """Least seconds with a first stage without wire, by its length."""
+        n, ends = self._arcs.n_block, self._arcs.ends[0]
+        closed = np.where(ends < n, self.ahead[0, np.minimum(ends, n - 1)], np.inf)
+        return self._cost.inner[0, free] + closed
 
-    def _beyond(self) -> Floats:
-        """Least seconds from behind the first ``l + 1`` blocks on, without a wire back."""
-        ends = self._arcs.ends[0]
-        ahead = self.ahead[0, np.minimum(ends, self._arcs.n_block)]
-        return np.where(ends < self._arcs.n_block, ahead, np.inf)
-
-    def usage(self) -> tuple[Floats, Floats]:
-        """How often the shortest path uses each class, and the bytes it puts there."""
+    def path(self) -> Iterator[Step]:
+        """Give the stages of the shortest path; it must be finite."""
         arcs, n = self._arcs, self._arcs.n_block
-        used, taken = np.zeros(len(arcs.counts)), np.zeros(len(arcs.counts))
-        begin, at = 0, int(self._first.argmin())
-        free = at in arcs.free
+        begin, at, entered = 0, int(self._first.argmin()), True
         while True:
-            used[at] += 1
+            free = begin == 0 and at in arcs.free
             inner, last = self._steps(begin, at, free=free)
             length = int(inner.argmin())
             if last <= inner[length]:
-                taken[at] += arcs.last_bytes[begin, at]
-                return used, taken
-            taken[at] += arcs.bytes[begin, length]
-            begin += length + 1
-            inside = 1 + int(arcs.group[at])
-            stay = (
+                yield Step(at, begin, n, entered, left=False, final=True)
+                return
+            end = begin + length + 1
+            node = 1 + int(arcs.group[at])
+            stays = (
                 not free
-                and inside <= arcs.n_group
-                and self.ahead[inside, begin] < arcs.leave[at] + self.ahead[0, begin]
+                and node <= arcs.n_group
+                and self.ahead[node, end] < self._cost.leave[at] + self.ahead[0, end]
             )
-            stages = self._stages(begin)
-            if stay:
-                stages = np.where(arcs.group == arcs.group[at], stages, np.inf)
+            yield Step(at, begin, end, entered, left=not stays, final=False)
+            stages = self._stages(end)
+            if stays:
+                stages[arcs.group != arcs.group[at]] = np.inf
             else:
-                stages = stages + arcs.enter
-            free = False
-            at = int(stages.argmin())
-            if begin >= n:
-                raise AssertionError  # a stage that is not the last ends before the end
+                stages += self._cost.enter
+            begin, at, entered = end, int(stages.argmin()), not stays
 
     def _steps(self, begin: int, at: int, *, free: bool) -> tuple[Floats, float]:
         """Seconds from a boundary on with a stage of a class, by its length, and as the last."""
-        inner, last = self._inner[begin, at], float(self._last[begin, at])
         if free:
-            return inner + self._beyond(), last - float(self._arcs.finish[at])
-        return inner + self._after[at, begin + 1 : begin + 1 + self._arcs.longest], last
+            return self._free_inner(at), float(self._cost.last[begin, at])
+        on = self._after[at, begin + 1 : begin + 1 + self._arcs.longest]
+        return self._cost.inner[begin, at] + on, float(self._last[begin, at])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hgx.planner.arcs import Arcs
+    from hgx.planner.arcs import Arcs, Cost
     from hgx.planner.search import Run
 
     Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ class Polished(NamedTuple):
     """A placement.
 
     Attributes:
-        objective: In seconds.
+        objective: In seconds; infinite where nothing fits.
         runs: ``(class, first block, boundary behind the last)`` in pipeline order.
     """
 
@@ -44,19 +44,28 @@ class Polished(NamedTuple):
 
 
 def polish(
-    arcs: Arcs, runs: Sequence[Run], good_enough: float, kicks: int, expired: Callable[[], bool]
+    arcs: Arcs,
+    cost: Cost,
+    runs: Sequence[Run],
+    expired: Callable[[], bool],
+    *,
+    good_enough: float = 0.0,
+    kicks: int = 0,
+    draw: random.Random | None = None,
 ) -> Polished:
     """Make a placement better; stages add up, and no memory is shared.
 
     Args:
         arcs: All stages.
+        cost: What they cost.
         runs: The placement.
+        expired: Returns whether to stop.
         good_enough: Objective in seconds at which to stop.
         kicks: How often to start anew from a changed placement at most.
-        expired: Returns whether to stop.
+        draw: Changes placements.
     """
-    desk = _Desk(arcs)
-    draw = random.Random(0)  # noqa: S311 - the same question shall have the same answer
+    desk = _Desk(arcs, cost)
+    draw = draw or random.Random(0)  # noqa: S311 - the same question shall have the same answer
     best = current = desk.improved([run.class_index for run in runs], expired)
     for _ in range(kicks):
         if best.seconds <= good_enough * (1 + WORTHWHILE) or expired():
@@ -69,7 +78,8 @@ def polish(
             best = current
         elif current.seconds > best.seconds * 1.01:
             current = best
-    return Polished(best.seconds, desk.split(best.order))
+    runs_of = desk.split(best.order) if np.isfinite(best.seconds) else ()
+    return Polished(best.seconds, runs_of)
 
 
 class _Sequence(NamedTuple):
@@ -89,21 +99,23 @@ class _Passes(NamedTuple):
 class _Desk:
     """Sequences of devices and what they cost."""
 
-    def __init__(self, arcs: Arcs) -> None:
-        self._arcs = arcs
+    def __init__(self, arcs: Arcs, cost: Cost) -> None:
+        self._arcs, self._cost = arcs, cost
         self._ends = np.minimum(arcs.ends, arcs.n_block)
         n, length = arcs.n_block, arcs.longest
         # Seconds of a stage of l + 1 blocks that ends at e, at [k, e, l].
         begins = np.arange(n + 1)[:, None] - np.arange(1, length + 1)[None, :]
         lengths = np.broadcast_to(np.arange(length), begins.shape)
-        ending = arcs.inner[np.maximum(begins, 0), :, lengths]
+        ending = cost.inner[np.maximum(begins, 0), :, lengths]
         self._ending = np.where((begins >= 0)[:, :, None], ending, np.inf).transpose(2, 0, 1)
         self._begins = np.maximum(begins, 0)
-        self._inner = np.ascontiguousarray(arcs.inner.transpose(1, 0, 2))
+        self._inner = np.ascontiguousarray(cost.inner.transpose(1, 0, 2))
 
     def improved(self, order: Sequence[int], expired: Callable[[], bool]) -> _Sequence:
         """Exchange devices until no exchange of one helps."""
         current = _Sequence(tuple(order), self.seconds(order))
+        if not np.isfinite(current.seconds):  # one more may help where none of these can be spared
+            current = self._best_insertion(current.order)
         failed, at = 0, 0
         while failed < len(current.order) and not expired():
             at = at % len(current.order)
@@ -133,12 +145,12 @@ class _Desk:
         front = self._start()
         for at in order[:-1]:
             front = self._appended(front, at)
-        return float((front[:-1] + self._arcs.last[:, order[-1]]).min()) + self._wires(order)
+        return float((front[:-1] + self._cost.last[:, order[-1]]).min()) + self._wires(order)
 
     def split(self, order: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
         """Find the best split of a sequence."""
         passes = self._passes(order)
-        end = int((passes.front[-2][:-1] + self._arcs.last[:, order[-1]]).argmin())
+        end = int((passes.front[-2][:-1] + self._cost.last[:, order[-1]]).argmin())
         runs = [(order[-1], end, self._arcs.n_block)]
         for position in range(len(order) - 2, -1, -1):
             at = order[position]
@@ -160,7 +172,7 @@ class _Desk:
         for position in range(len(order) + 1):
             front = passes.front[position]
             if position == len(order):
-                split = (front[:-1, None] + self._arcs.last[:, spare]).min(axis=0)
+                split = (front[:-1, None] + self._cost.last[:, spare]).min(axis=0)
             else:
                 behind = passes.back[position][self._ends]
                 split = (
@@ -190,7 +202,7 @@ class _Desk:
         for position in range(len(order) - 1, -1, -1):
             at = order[position]
             if position == len(order) - 1:
-                back[position][:-1] = self._arcs.last[:, at]
+                back[position][:-1] = self._cost.last[:, at]
             else:
                 behind = back[position + 1][self._ends]
                 back[position][:-1] = (self._inner[at] + behind).min(axis=1)
@@ -228,16 +240,16 @@ class _Desk:
 
     def _wire(self, order: Sequence[int], position: int) -> float:
         """Seconds on the wire of one stage of a sequence."""
-        arcs, at = self._arcs, order[position]
+        arcs, cost, at = self._arcs, self._cost, order[position]
         if position == 0 and arcs.opening and at not in arcs.opening:
             return np.inf
         if position == 0 and at in arcs.free:
             return 0.0
-        total = float(arcs.turn[at])
+        total = float(cost.turn[at])
         if position == 0 or not arcs.beside(order[position - 1], at):
-            total += float(arcs.enter[at])
+            total += float(cost.enter[at])
         if position == len(order) - 1:
-            total += float(arcs.finish[at])
+            total += float(cost.finish[at])
         elif not arcs.beside(at, order[position + 1]):
-            total += float(arcs.leave[at])
+            total += float(cost.leave[at])
         return total

@@ -16,8 +16,11 @@ from hgx.planner.tables import build_tables
 if TYPE_CHECKING:
     from hgx.planner.problem import Problem
 
-QUICK_STEPS = 30
-"""Subgradient steps: enough for most of what more would give."""
+QUICK_STEPS, LEAST_STEPS = 30, 5
+"""Subgradient steps: enough for most of what more would give, and where they take long."""
+
+QUICK_WORK = 500_000
+"""Steps times classes times blocks that are quickly done."""
 
 
 def quick_bound(problem: Problem, objective: float) -> float:
@@ -41,5 +44,7 @@ def quick_bound(problem: Problem, objective: float) -> float:
     tables = build_tables(problem, device_limits(problem))
     if not tables.classes:
         return np.inf
-    bound = lower_bound(tables, objective, QUICK_STEPS).root()
+    work = len(tables.classes) * tables.n_block
+    steps = max(LEAST_STEPS, min(QUICK_STEPS, QUICK_WORK // work))
+    bound = lower_bound(tables, objective, steps).root()
     return objective if bound >= objective * (1 - WORTHWHILE) else bound

@@ -22,7 +22,7 @@ import numpy as np
 
 from hgx.planner.arcs import Arcs
 from hgx.planner.boundaries import ROUNDING, Boundaries
-from hgx.planner.layer import CLOSED, key_weights
+from hgx.planner.keys import CLOSED, key_weights
 from hgx.planner.packing import Packing
 from hgx.planner.search import WORTHWHILE, Found, Run
 from hgx.planner.within import WAYS, StageTimes
@@ -135,7 +135,7 @@ class Slowest:
                 best.low = best.high
 
     def _improve(self, best: _Best, found: tuple[Run, ...], time: float) -> None:
-        best.runs, best.high = found, min(time, self._times.slowest(found))
+        best.runs, best.high = found, min(time, self._arcs.seconds(found)[1])
         self._reporter.improved(best.high)
 
     def _between(self, low: float, tried: float, high: float) -> float:

@@ -13,6 +13,9 @@ and that each is used at most once: with ``phi[k][l]`` the least of ``c - pi`` o
 ``l`` blocks, devices come one after the other and add their lengths up, as in a knapsack. That is
 what the linear relaxation lacks: a device costs its wire whole, however little it is used.
 
+Where the slowest stage's seconds count, stages pay their share of them as in
+``hgx.planner.paths``.
+
 Devices of one far node pay the way to and from it once at least, however many they are. One stage
 has the output head: it is the one whose run ends with the last block. Subgradient steps make the
 bound tight: a block that the least roster leaves out becomes dearer, one covered twice cheaper.
@@ -24,68 +27,84 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.planner.bundle import climb
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from hgx.planner.arcs import Arcs
-    from hgx.planner.paths import PathBound
-    from hgx.planner.tables import Tables
+    from hgx.planner.arcs import Arcs, Cost
+    from hgx.planner.paths import PathBound, Span
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
-PATIENCE, SHORTER = 10, 0.6
-MOMENTUM = 0.5
-LEAST = 1e-4
-ENOUGH = 1e-4
-"""The ascent ends where so many steps in a row gain less than this share of the target."""
-STALLED = 60
+STRIDE = 1e-3
+"""The first step's length, per slope, as part of the target."""
+
+ACCURACY = 5e-5
+"""Part of the target that the prices may be away from the best."""
+
+STEPS = 200
+"""Rosters to look for at most."""
+
+
+class RosterBound(NamedTuple):
+    """A bound.
+
+    Attributes:
+        seconds: Least objective of any placement.
+        slow: Share of every class in the slowest stage's seconds with which it is so good.
+    """
+
+    seconds: float
+    slow: Floats
 
 
 def roster_bound(
-    tables: Tables, arcs: Arcs, paths: PathBound, target: float, expired: Callable[[], bool]
-) -> float:
+    arcs: Arcs, paths: PathBound, target: float, expired: Callable[[], bool], steps: int = STEPS
+) -> RosterBound:
     """Find a bound on the objective of any placement.
 
     Args:
-        tables: Stage tables; stages add up.
-        arcs: Their stages.
-        paths: Where the prices of blocks begin: what a block shortens the shortest path by.
+        arcs: All stages.
+        paths: What the slowest stage takes, and where prices begin: of blocks with what each
+            shortens the shortest path by, of the slowest stage's seconds with the same.
         target: Objective of a known placement, in seconds.
         expired: Returns whether to stop.
+        steps: Rosters to look for at most.
 
     Returns:
-        Seconds; at least the bound of the paths.
+        At least the bound of the paths.
     """
-    ahead = paths.ahead[0]
+    ahead = np.append(paths.ahead[0], 0.0)
     if not (np.isfinite(ahead).all() and np.isfinite(target)):
-        return paths.root()
-    price = ahead[:-1] - ahead[1:]
-    rosters = _Rosters(tables, arcs, paths)
-    best, best_price, scale, idle = -np.inf, price, 1.0, 0
-    direction: Floats | None = None
-    mark, since = -np.inf, 0
-    while not expired():
-        value, cover = rosters.least(price)
-        idle = 0 if value > best + 1e-5 * target else idle + 1
-        if value > best:
-            best, best_price = value, price
-        since += 1
-        if best > mark + ENOUGH * target:
-            mark, since = best, 0
-        if since >= STALLED or best >= target:
-            break
-        slope = 1.0 - cover
-        direction = slope if direction is None else MOMENTUM * direction + (1 - MOMENTUM) * slope
-        norm = float(direction @ direction)
-        if not norm:
-            break
-        if idle >= PATIENCE:
-            scale, idle, price = scale * SHORTER, 0, best_price
-        price = price + scale * max(target - value, LEAST * target) / norm * direction
-    return max(best, paths.root())
+        return RosterBound(paths.root(), paths.prices.slow)
+    n, rosters = arcs.n_block, _Rosters(arcs, target, paths.span)
+    best = RosterBound(paths.root(), paths.prices.slow)
+
+    def ask(vector: Floats) -> tuple[float, Floats]:
+        nonlocal best
+        slow = vector[n:] / target
+        value, slope = rosters.least(vector[:n], slow)
+        if value > best.seconds:
+            best = RosterBound(value, slow)
+        slope[n:] /= target
+        return value, slope
+
+    start = np.concatenate((ahead[:-1] - ahead[1:], paths.prices.slow * target))
+    if not expired():
+        climb(
+            ask,
+            start,
+            floor=np.where(np.arange(len(start)) < n, -np.inf, 0.0),
+            stride=STRIDE * target,
+            accuracy=ACCURACY * target,
+            most=steps,
+            expired=lambda: expired() or best.seconds >= target,
+        )
+    return best
 
 
 class _Step(NamedTuple):
@@ -97,29 +116,41 @@ class _Step(NamedTuple):
 
 
 class _Node(NamedTuple):
-    """Devices that pay one way to their node and back, and whether they are used at all."""
+    """Devices that pay one way to their node and back.
 
+    Attributes:
+        nearest: The class whose way that is.
+        steps: Its devices, one after the other.
+        used: Whether they are used at all.
+    """
+
+    nearest: int
     steps: list[_Step]
     used: NDArray[np.bool_]
 
 
-class _Rosters:
-    """The least roster for prices of blocks."""
+class _Choice(NamedTuple):
+    """A run of a roster: blocks ``begin .. end-1`` on class ``at``, with the head where final."""
 
-    def __init__(self, tables: Tables, arcs: Arcs, paths: PathBound) -> None:
+    at: int
+    begin: int
+    end: int
+    final: bool
+
+
+class _Rosters:
+    """The least roster for prices."""
+
+    def __init__(self, arcs: Arcs, target: float, span: Span) -> None:
         self._arcs = arcs
-        per_byte = paths.prices.pool @ tables.pools
-        self._given = float(paths.prices.pool @ tables.pool_capacity)
-        inner = arcs.inner + arcs.turn[None, :, None]
-        inner = inner + per_byte[None, :, None] * arcs.bytes[:, None, :]
-        last = arcs.last + arcs.turn + arcs.finish - arcs.leave + per_byte * arcs.last_bytes
-        for at in arcs.free:
-            inner[0, at] -= arcs.turn[at] + arcs.enter[at] + arcs.leave[at]
-            last[0, at] -= arcs.turn[at] + arcs.finish[at] + arcs.enter[at]
-        self._inner, self._last = inner, last
+        self._least, self._most = span.low, min(target, span.high)
+        added = arcs.within(span.high)
+        self._added = _with_turns(arcs, added)
+        finite = arcs.finite_peaked
+        self._peaked = None if finite is None else _with_turns(arcs, finite)
         self._ends = np.minimum(arcs.ends, arcs.n_block)
         n = arcs.n_block
-        fits = np.isfinite(last[::-1])  # by the number of blocks
+        fits = np.isfinite(added.last[::-1])  # by the number of blocks
         self._fitting = np.where(fits.any(axis=0), n - fits[::-1].argmax(axis=0), 0)
         # Where ``l + 1`` blocks fewer stand, behind as many that there are not.
         self._nothing = np.full((2, n), np.inf)
@@ -137,29 +168,59 @@ class _Rosters:
             for _ in range(counts[at]):
                 yield [int(at)]
 
-    def least(self, price: Floats) -> tuple[float, Floats]:
-        """Find the bound for prices, and how often the least roster covers each block."""
-        n = self._arcs.n_block
+    def least(self, price: Floats, slow: Floats) -> tuple[float, Floats]:
+        """Find the bound for prices, and its slope.
+
+        Args:
+            price: Of every block.
+            slow: Share of every class in the slowest stage's seconds.
+        """
+        arcs, n = self._arcs, self._arcs.n_block
+        stages = self._added if self._peaked is None else self._added.plus(self._peaked, slow)
         upto = np.concatenate(([0.0], np.cumsum(price)))
-        reduced = self._inner - (upto[self._ends] - upto[:n, None])[:, None, :]
-        runs = _Runs(reduced.min(axis=0), (self._last - (upto[n] - upto[:n])[:, None])[::-1])
+        reduced = stages.inner - (upto[self._ends] - upto[:n, None])[:, None, :]
+        runs = _Runs(reduced.min(axis=0), (stages.last - (upto[n] - upto[:n])[:, None])[::-1])
         cost = np.full((2, n + 1), np.inf)
         cost[0, 0] = 0.0
         nodes: list[_Node] = []
+        ways = stages.enter + stages.leave
         for members in self._nodes:
-            way = float((self._arcs.enter[members] + self._arcs.leave[members]).min())
-            opened, steps = cost + way, list[_Step]()
+            nearest = min(members, key=lambda at: float(ways[at]))
+            opened, steps = cost + ways[nearest], list[_Step]()
             for at in members:
                 longer = self._appended(opened, runs, at)
                 steps.append(_Step(at, opened, longer))
                 opened = longer
             used = opened < cost
-            nodes.append(_Node(steps, used))
+            nodes.append(_Node(nearest, steps, used))
             cost = np.where(used, opened, cost)
-        value = float(cost[1, n] + upto[n]) - self._given
+        above = float(slow @ arcs.counts) - 1.0
+        given = 0.0 if self._peaked is None else above * (self._most if above > 0 else self._least)
+        value = float(cost[1, n] + upto[n]) - given
         if not np.isfinite(value):
-            return value, np.ones(n)
-        return value, self._cover(nodes, runs, reduced)
+            return value, np.zeros(n + len(slow))
+        most = self._most if above > 0 else self._least
+        return value, self._slope(self._chosen(nodes, runs, reduced), most)
+
+    def _slope(self, roster: Iterable[tuple[int, list[_Choice]]], most: float) -> Floats:
+        """What prices change by: blocks that are left out, and what is paid of the slowest stage.
+
+        Args:
+            roster: The least roster.
+            most: What is taken off for a share in the slowest stage's seconds.
+        """
+        arcs = self._arcs
+        blocks, seconds = np.ones(arcs.n_block), -arcs.counts * most
+        for nearest, choices in roster:
+            for choice in choices:
+                blocks[choice.begin : choice.end] -= 1
+            if self._peaked is not None:
+                peaked = self._peaked
+                seconds[nearest] += peaked.enter[nearest] + peaked.leave[nearest]
+                for at, begin, end, final in choices:
+                    inner = peaked.inner[begin, at, end - begin - 1] if not final else 0.0
+                    seconds[at] += peaked.last[begin, at] if final else inner
+        return np.concatenate((blocks, seconds))
 
     def _appended(self, cost: Floats, runs: _Runs, at: int) -> Floats:
         """Offer one device to every roster.
@@ -178,28 +239,41 @@ class _Rosters:
             longer[1] = np.minimum(longer[1], last.min(axis=0))
         return longer
 
-    def _cover(self, nodes: list[_Node], runs: _Runs, reduced: Floats) -> Floats:
+    def _chosen(
+        self, nodes: Sequence[_Node], runs: _Runs, reduced: Floats
+    ) -> Iterator[tuple[int, list[_Choice]]]:
+        """The least roster: for every node that is used whose way it pays, and its runs."""
         n = self._arcs.n_block
-        cover = np.zeros(n)
         flag, left = 1, n
         for node in reversed(nodes):
             if not node.used[flag, left]:
                 continue
+            choices: list[_Choice] = []
             for step in reversed(node.steps):
                 if step.after[flag, left] >= step.before[flag, left]:
                     continue
                 before = step.before[flag, :left][::-1]  # by the length of the run
                 inner = before[: runs.inner.shape[1]] + runs.inner[step.at, :left]
-                length = int(inner.argmin()) + 1
+                length, final = int(inner.argmin()) + 1, False
                 begin = int(reduced[:, step.at, length - 1].argmin())
                 if flag:
                     last = step.before[0, :left][::-1] + runs.last[:left, step.at]
                     if last.min() <= inner.min():
-                        length, flag = int(last.argmin()) + 1, 0
+                        length, flag, final = int(last.argmin()) + 1, 0, True
                         begin = n - length
-                cover[begin : begin + length] += 1
+                choices.append(_Choice(step.at, begin, begin + length, final))
                 left -= length
-        return cover
+            yield node.nearest, choices
+
+
+def _with_turns(arcs: Arcs, cost: Cost) -> Cost:
+    """Costs of stages with what each pays on the wire besides its node's way to and from it."""
+    inner = cost.inner + cost.turn[None, :, None]
+    last = cost.last + cost.turn + cost.finish - cost.leave
+    for at in arcs.free:
+        inner[0, at] -= cost.turn[at] + cost.enter[at] + cost.leave[at]
+        last[0, at] -= cost.turn[at] + cost.finish[at] + cost.enter[at]
+    return cost._replace(inner=inner, last=last)
 
 
 class _Runs(NamedTuple):

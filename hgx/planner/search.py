@@ -1,16 +1,22 @@
-"""The exact search: branch and bound over which device comes next, with dominance.
+"""The exact search: paths from the first block to the last, most promising first, with dominance.
 
-A state says which devices are used, how many of each class, and whether the last stage left its
-hidden states on its own node (then the next stage stands there too and takes them over without
-the wire). For every state the search knows the least cost of having placed the first ``b``
-blocks, for all ``b`` at once: a vector. Appending a stage is then one product of that vector
-with the stage table of a class, in the semiring (min, +) for latency or (min, max) for the
-slowest stage. Two ways to the same state merge by minimum, which is what makes the search small:
-ten different devices have 1024 states however many blocks there are. Entries that cannot beat
-the incumbent, by the bound on what is left to pay, are dropped.
+A *label* is the beginning of a placement: which devices it uses, at which place it is, and what it
+costs so far: the sum over its stages, the slowest of them, and what it takes of memories that
+several devices share. Its slack is the sum of its edges' reduced costs: whatever it becomes costs
+at least the bound of all placements and that slack. Of two labels at one place with the same
+devices one is dropped if it is no better in anything, since whatever follows it can follow the
+other. Labels whose slack reaches the gap between bound and incumbent are dropped too; so the search
+is as small as the bound is good.
 
-Layers, one per number of stages, may be cut to a width. Then the least bound among the states
-that were cut is what remains proven, and a wider search may prove more.
+Where the slowest stage's seconds count, every device pays its share of it at least for the slowest
+stage so far, whatever its own stage takes: what is missing to that raises the slack as well.
+
+What a label has taken of a shared memory matters as far as others could miss it: while all of its
+devices that are left could have their fill, it counts as much as leaves them that; once all are
+used, as nothing. Room that nobody can use any more raises the slack by its price.
+
+Layers, one per number of stages, may be cut to a width. Then the least slack of what was cut is
+what remains proven, and a wider search may prove more.
 """
 
 from __future__ import annotations
@@ -19,30 +25,30 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.layer import CLOSED, Layer, merged, pick
-from hgx.planner.levels import OPEN_END
+from hgx.planner.keys import key_weights
 from hgx.planner.reporter import Silent
-from hgx.planner.semiring import append, append_band, band_of, combine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from hgx.planner.bound import Bound
-    from hgx.planner.levels import Levels, Take
+    from hgx.planner.graph import Graph
     from hgx.planner.paths import PathBound
     from hgx.planner.reporter import Reporter
-    from hgx.planner.tables import DeviceClass, Tables
+    from hgx.planner.tables import Tables
 
     Floats = NDArray[np.float64]
-    Counts = NDArray[np.uint16]
+    Indices = NDArray[np.intp]
 
-SLAB = 256
-"""States that are handled together."""
+AT_ONCE = 1 << 18
+"""Labels that are made at once: a few arrays of 2 MiB."""
 
-ELEMENTS = 1 << 23
-"""Most entries that one layer may produce before it is merged: 64 MiB of them."""
+ROUNDS = 3
+"""How often labels are compared with their neighbours."""
+
+NEIGHBOURS = 4
+"""How many."""
 
 WORTHWHILE = 1e-9
 """Relative improvement below which two objectives are the same."""
@@ -72,57 +78,88 @@ class Found(NamedTuple):
     states: int
 
 
-class _Entry(NamedTuple):
-    """States that a class can follow in the same way.
+class _Labels(NamedTuple):
+    """Beginnings of placements with the same number of stages.
 
     Attributes:
-        rows: Their indices in the layer.
-        entered: Whether hidden states come over the wire.
-        level: Level of the shared memory the class is in; 0 where it is in none.
-        closing: Whether it is the last device of that memory.
+        used: Devices used of each class, shape ``(labels, classes)``.
+        key: The same as numbers, shape ``(labels, words)``.
+        place: Where they are.
+        added: Seconds of their stages together.
+        peaked: Seconds of the slowest of them.
+        taken: Bytes of each shared memory, shape ``(labels, pools)``.
+        slack: Seconds by which whatever they become is above the bound, at least.
+        parent: The label each one continues, in the layer before.
+        edge: By which edge.
     """
 
-    rows: NDArray[np.intp]
-    entered: bool
-    level: int
-    closing: bool
+    used: NDArray[np.uint16]
+    key: NDArray[np.int64]
+    place: Indices
+    added: Floats
+    peaked: Floats
+    taken: Floats
+    slack: Floats
+    parent: Indices
+    edge: Indices
+
+    def pick(self, rows: Indices) -> _Labels:
+        """Take some of them."""
+        used, key, place, added, peaked, taken, slack, parent, edge = self
+        return _Labels(
+            used[rows],
+            key[rows],
+            place[rows],
+            added[rows],
+            peaked[rows],
+            taken[rows],
+            slack[rows],
+            parent[rows],
+            edge[rows],
+        )
 
 
 class _Goal(NamedTuple):
-    """A complete placement: the last stage, and the state before it."""
+    """A complete placement: its last edge, and the label before it."""
 
     depth: int
     row: int
-    class_index: int
+    edge: int
 
 
 class Search:
-    """One search over one set of tables.
+    """One search over one graph.
 
     Args:
         tables: Stage tables.
-        bound: Bound on what is left to pay.
-        levels: How account is kept of shared memories.
-        expired: Returns whether to stop; asked once per class and slab of states.
+        bound: Bound on whole placements, and its prices.
+        graph: The edges that may be part of something better.
+        expired: Returns whether to stop; asked once per million labels.
         reporter: Watches.
     """
 
     def __init__(
         self,
         tables: Tables,
-        bound: Bound | PathBound,
-        levels: Levels,
+        bound: PathBound,
+        graph: Graph,
         expired: Callable[[], bool],
         reporter: Reporter | None = None,
     ) -> None:
         self._tables = tables
-        self._bound = bound
-        self._levels = levels
+        self._graph = graph
+        self._root = float(bound.ahead[0, 0] - bound.taken_off)
         self._expired = expired
         self._reporter = reporter or Silent()
-        self._counts = np.array([len(c.devices) for c in tables.classes], dtype=np.uint16)
-        self._layers: list[Layer] = []
-        self._capped: dict[tuple[int, int, int, bool, bool, bool], Floats] = {}
+        self._counts = np.array([len(one.devices) for one in tables.classes], dtype=np.uint16)
+        self._weights = key_weights(self._counts.astype(np.int64))
+        self._memory = _Memory(tables, bound)
+        self._slow = bound.prices.slow
+        self._low = bound.span.low
+        # What nobody pays of the slowest stage's seconds.
+        self._unpaid = max(0.0, 1.0 - float(self._slow @ self._counts)) if tables.peaked else 0.0
+        self._layers: list[tuple[Indices, Indices]] = []
+        self._best = np.inf
         self._goal: _Goal | None = None
 
     def run(self, target: float, width: int) -> Found:
@@ -130,206 +167,219 @@ class Search:
 
         Args:
             target: Objective to beat, in seconds; infinite when none is known.
-            width: Most states to keep per layer; fewer are kept where memory asks for it.
+            width: Most labels to keep per layer.
         """
-        tables = self._tables
-        offspring = max(1, len(tables.classes)) * (tables.n_block + 1)
-        width = max(1, min(width, ELEMENTS // offspring))
-        start = np.full((1, tables.n_block + 1), np.inf)
-        start[0, 0] = 0.0
-        layer = Layer(
-            np.zeros((1, len(tables.classes)), dtype=np.uint16),
-            np.zeros((1, len(tables.pool_room)), dtype=np.uint16),
-            np.full(1, CLOSED, dtype=np.int16),
-            start,
-        )
-        self._layers, self._goal = [], None
-        best, cut, states = target, np.inf, 0
-        while len(layer.mode):
-            self._reporter.layer(len(self._layers), len(layer.mode))
-            self._layers.append(layer)
-            states += len(layer.mode)
-            floor = self._floor(layer)
-            best = self._finish(layer, best)
-            following = None if self._expired() else self._expand(layer, best)
-            if following is None:
-                cut = min(cut, float(floor.min()))
-                break
-            layer, lost = self._narrow(following, width)
+        self._layers, self._goal, self._best = [], None, target
+        labels, cut, states = self._start(), np.inf, 0
+        while len(labels.place):
+            self._reporter.layer(len(self._layers), len(labels.place))
+            self._layers.append((labels.parent, labels.edge))
+            states += len(labels.place)
+            labels, lost = self._expanded(labels, width)
             cut = min(cut, lost)
-        runs = () if self._goal is None else tuple(self._walk_back(self._goal))
-        objective = best if runs else np.inf
-        return Found(objective, runs, min(cut, best), states)
+            if self._expired():
+                cut = min(cut, float(labels.slack.min(initial=np.inf)))
+                break
+        objective, runs = np.inf, ()
+        if self._goal is not None:
+            objective, runs = self._walk_back(self._goal)
+        return Found(objective, runs, max(0.0, min(self._root + cut, self._best)), states)
 
-    def _floor(self, layer: Layer) -> Floats:
-        """Least objective each state can still lead to, shape ``(states,)``."""
-        rest = self._bound.rest(layer.used.astype(np.float64), layer.mode)
-        return self._combine(layer.cost, rest).min(axis=1)
+    def _start(self) -> _Labels:
+        """Nothing is used, and nothing placed."""
+        zero, none = np.zeros(1), np.zeros(1, dtype=np.intp)
+        used = np.zeros((1, len(self._counts)), dtype=np.uint16)
+        key = np.zeros((1, self._weights.shape[1]), dtype=np.int64)
+        low, taken = zero + self._low, self._memory.start()
+        return _Labels(used, key, none, zero, low, taken, zero, none, none)
 
-    def _combine(self, done: Floats, more: Floats) -> Floats:
-        return combine(done, more, bottleneck=self._tables.bottleneck)
+    def _expanded(self, labels: _Labels, width: int) -> tuple[_Labels, float]:
+        """The best labels with one stage more, and the least slack of those that were cut.
 
-    def _finish(self, layer: Layer, best: float) -> float:
-        """Try every class as the last stage."""
-        first = len(self._layers) == 1
-        for index, device_class in enumerate(self._tables.classes):
-            for entry in self._entries(layer, index, device_class):
-                rows = self._completing(layer, entry.rows, index)
-                if not len(rows):
-                    continue
-                toll = device_class.toll_last(first=first, entered=entry.entered)
-                last = self._levels.last(index, entry.level) + toll
-                total = self._combine(layer.cost[rows], last[None, :])
-                value = float(total.min())
-                if value < best * (1 - WORTHWHILE):
-                    best = value
-                    row = int(rows[int(total.min(axis=1).argmin())])
-                    self._goal = _Goal(len(self._layers) - 1, row, index)
-                    self._reporter.improved(best)
-        return best
+        They are made and reduced in portions, so that there are never many more than are kept.
+        """
+        longer, cut = labels.pick(np.arange(0)), np.inf
+        for rows in self._portions(labels):
+            if self._expired():
+                return longer, min(cut, float(labels.slack[rows[0]]))
+            longer = _joined(longer, self._continued(labels, rows))
+            if len(longer.place) > width:
+                longer, lost = self._reduced(longer, width)
+                cut = min(cut, lost)
+        longer, lost = self._reduced(longer, width)
+        return longer, min(cut, lost)
 
-    def _completing(self, layer: Layer, rows: NDArray[np.intp], index: int) -> NDArray[np.intp]:
-        """Those states that a last stage of a class makes what was wished for."""
-        tables = self._tables
-        if not tables.constrained:
-            return rows
-        used = layer.used[rows]
-        used[:, index] += 1
-        return rows[tables.allowed(used) & tables.fulfilled(used)]
+    def _reduced(self, labels: _Labels, width: int) -> tuple[_Labels, float]:
+        """Drop what is of no use, then what is least promising; return also its least slack."""
+        rows = _undominated(labels)
+        labels = labels.pick(rows[labels.slack[rows] < self._gap()])
+        labels = labels.pick(np.flatnonzero(self._tables.allowed(labels.used)))
+        if len(labels.place) <= width:
+            return labels, np.inf
+        order = np.argpartition(labels.slack, width - 1)
+        return labels.pick(order[:width]), float(labels.slack[order[width:]].min())
 
-    def _entries(self, layer: Layer, index: int, device_class: DeviceClass) -> Iterator[_Entry]:
-        """States that a class can follow, in slabs, so that the clock is looked at often."""
-        if len(self._layers) == 1 and self._tables.opening and index not in self._tables.opening:
-            return
-        free = layer.used[:, index] < self._counts[index]
-        pool = self._levels.pool_of[index]
-        for mode in sorted({CLOSED, device_class.group}):
-            rows = np.flatnonzero(free & (layer.mode == mode))
-            for part, level, closing in self._by_level(layer, rows, pool):
-                for at in range(0, len(part), SLAB):
-                    yield _Entry(part[at : at + SLAB], mode == CLOSED, level, closing)
+    def _gap(self) -> float:
+        """What slack must stay below."""
+        return self._best * (1 - WORTHWHILE) - self._root
 
-    def _by_level(
-        self, layer: Layer, rows: NDArray[np.intp], pool: int
-    ) -> Iterator[tuple[NDArray[np.intp], int, bool]]:
-        """Part states by what is taken of a shared memory, and whether its last device comes."""
-        if pool < 0 or not len(rows):
-            yield rows, 0, False
-            return
-        closes = self._levels.closes(layer.used[rows], pool)
-        level = layer.level[rows, pool]
-        for closing in (False, True):
-            for value in np.unique(level[closes == closing]):
-                yield rows[(closes == closing) & (level == value)], int(value), closing
+    def _portions(self, labels: _Labels) -> Iterator[Indices]:
+        """Parts of a layer that make no more than so many labels each, the best ones first."""
+        order = np.argsort(labels.slack, kind="stable")
+        _, count = self._graph.below(labels.place[order], self._gap() - labels.slack[order])
+        portion = np.cumsum(count) // AT_ONCE
+        yield from np.split(order, np.flatnonzero(np.diff(portion)) + 1)
 
-    def _expand(self, layer: Layer, best: float) -> Layer | None:
-        """Append every class to every state; None when time ran out before all was done."""
-        parts: list[Layer] = []
-        for index, device_class in enumerate(self._tables.classes):
-            for entry in self._entries(layer, index, device_class):
-                if self._expired():
-                    return None
-                for take in self._levels.takes(index, entry.level, closing=entry.closing):
-                    for mode in sorted({CLOSED, device_class.group}):
-                        part = self._appended(layer, entry, index, take, mode)
-                        parts.append(self._pruned(part, best))
-        return merged(parts) if parts else pick(layer, np.array([], dtype=np.intp))
+    def _continued(self, labels: _Labels, rows: Indices) -> _Labels:
+        """Append every stage to some labels that may lead below the incumbent."""
+        graph = self._graph
+        first, count = graph.below(labels.place[rows], self._gap() - labels.slack[rows])
+        parent = np.repeat(rows, count)
+        edge = np.arange(len(parent)) + np.repeat(first - (np.cumsum(count) - count), count)
+        at = graph.at[edge]
+        unused = labels.used[parent, at] < self._counts[at]
+        parent, edge, at = parent[unused], edge[unused], at[unused]
+        if self._memory.shared:
+            fits = self._memory.fits(labels.taken[parent], at, graph.taken[edge])
+            parent, edge, at = parent[fits], edge[fits], at[fits]
+        final = graph.head[edge] < 0
+        if final.any():
+            self._finish(labels, parent[final], edge[final])
+        on = ~final
+        on &= labels.slack[parent] + graph.reduced[edge] < self._gap()
+        parent, edge, at = parent[on], edge[on], at[on]
+        peaked = np.maximum(labels.peaked[parent], graph.peaked[edge])
+        slack = labels.slack[parent] + graph.reduced[edge]
+        if self._tables.peaked:
+            paid = (labels.used @ self._slow + self._unpaid)[parent]
+            slack += (peaked - labels.peaked[parent]) * paid
+            slack += self._slow[at] * (peaked - graph.peaked[edge])
+        used = labels.used[parent]
+        used[np.arange(len(at)), at] += 1
+        taken = labels.taken[parent]
+        if self._memory.shared:
+            taken, unusable = self._memory.after(taken, at, graph.taken[edge], used)
+            slack = slack + unusable
+        return _Labels(
+            used=used,
+            key=labels.key[parent] + self._weights[at],
+            place=graph.head[edge],
+            added=labels.added[parent] + graph.added[edge],
+            peaked=peaked,
+            taken=taken,
+            slack=slack,
+            parent=parent,
+            edge=edge,
+        )
 
-    def _appended(self, layer: Layer, entry: _Entry, index: int, take: Take, mode: int) -> Layer:
-        """Append one stage of a class, in one way to take memory and to leave hidden states."""
-        device_class = self._tables.classes[index]
-        first = len(self._layers) == 1
-        toll = device_class.toll(first=first, entered=entry.entered, left=mode == CLOSED)
-        used, level = layer.used[entry.rows], layer.level[entry.rows]
-        used[:, index] += 1
-        pool = self._levels.pool_of[index]
-        if pool >= 0:
-            level[:, pool] = max(take.target, 0)
-        modes = np.full(len(entry.rows), mode, dtype=np.int16)
-        cost, bottleneck = layer.cost[entry.rows], self._tables.bottleneck
-        if bottleneck:
-            longer = append(cost, take.stages + toll, bottleneck=True)
-        elif isinstance(toll, np.ndarray):
-            key = (index, entry.level, take.target, first, entry.entered, mode == CLOSED)
-            if key not in self._capped:
-                self._capped[key] = band_of(take.stages + toll)
-            longer = append_band(cost, self._capped[key])
-        else:
-            longer = append_band(cost, take.band) + toll
-        return Layer(used, level, modes, longer)
+    def _finish(self, labels: _Labels, parent: Indices, edge: Indices) -> None:
+        """Keep the best of complete placements, if it beats the incumbent."""
+        graph = self._graph
+        seconds = labels.added[parent] + graph.added[edge]
+        seconds = seconds + np.maximum(labels.peaked[parent], graph.peaked[edge])
+        hopeful = np.flatnonzero(seconds < self._best * (1 - WORTHWHILE))
+        if self._tables.constrained and len(hopeful):
+            used = labels.used[parent[hopeful]]
+            used[np.arange(len(hopeful)), graph.at[edge[hopeful]]] += 1
+            hopeful = hopeful[self._tables.allowed(used) & self._tables.fulfilled(used)]
+        if len(hopeful):
+            best = int(hopeful[seconds[hopeful].argmin()])
+            self._best = float(seconds[best])
+            self._goal = _Goal(len(self._layers) - 1, int(parent[best]), int(edge[best]))
+            self._reporter.improved(self._best)
 
-    def _pruned(self, layer: Layer, best: float) -> Layer:
-        """Drop entries that cannot lead below the incumbent, and states without entries."""
-        rest = self._bound.rest(layer.used.astype(np.float64), layer.mode)
-        hopeless = self._combine(layer.cost, rest) >= best * (1 - WORTHWHILE)
-        cost = np.where(hopeless, np.inf, layer.cost)
-        cost[:, -1] = np.inf  # the output head needs a block beside it
-        kept = np.isfinite(cost).any(axis=1) & self._tables.allowed(layer.used)
-        return pick(layer._replace(cost=cost), np.flatnonzero(kept))
+    def _walk_back(self, goal: _Goal) -> tuple[float, tuple[Run, ...]]:
+        """Recover the stages of the incumbent from the layers, and what they really take."""
+        graph, row, edge = self._graph, goal.row, goal.edge
+        runs, added, peaked = list[Run](), 0.0, 0.0
+        for parents, edges in self._layers[goal.depth :: -1]:
+            runs.append(Run(int(graph.at[edge]), *graph.boundary(edge)))
+            added += float(graph.added[edge])
+            peaked = max(peaked, float(graph.peaked[edge]))
+            row, edge = int(parents[row]), int(edges[row])
+        return added + peaked, tuple(reversed(runs))
 
-    def _narrow(self, layer: Layer, width: int) -> tuple[Layer, float]:
-        """Keep the most promising states; return also the least bound of those cut."""
-        if len(layer.mode) <= width:
-            return layer, np.inf
-        floor = self._floor(layer)
-        order = np.argsort(floor, kind="stable")
-        kept, lost = order[:width], order[width:]
-        return pick(layer, kept), float(floor[lost[0]])
 
-    def _walk_back(self, goal: _Goal) -> list[Run]:
-        """Recover the stages of the incumbent from the layers."""
-        classes = self._tables.classes
-        layer = self._layers[goal.depth]
-        entered = layer.mode[goal.row] == CLOSED
-        last = classes[goal.class_index]
-        toll = last.toll_last(first=goal.depth == 0, entered=bool(entered))
-        pool = self._levels.pool_of[goal.class_index]
-        level = int(layer.level[goal.row, pool]) if pool >= 0 else 0
-        stages = self._levels.last(goal.class_index, level)
-        total = self._combine(layer.cost[goal.row], stages + toll)
-        end = int(total.argmin())
-        runs = [Run(goal.class_index, end, self._tables.n_block)]
-        row = goal.row
-        for depth in range(goal.depth, 0, -1):
-            run, row = self._step_back(depth, row, end)
-            runs.append(run)
-            end = run.begin
-        return runs[::-1]
+def _joined(one: _Labels, other: _Labels) -> _Labels:
+    """The labels of both."""
+    return _Labels(
+        np.concatenate((one.used, other.used)),
+        np.concatenate((one.key, other.key)),
+        np.concatenate((one.place, other.place)),
+        np.concatenate((one.added, other.added)),
+        np.concatenate((one.peaked, other.peaked)),
+        np.concatenate((one.taken, other.taken)),
+        np.concatenate((one.slack, other.slack)),
+        np.concatenate((one.parent, other.parent)),
+        np.concatenate((one.edge, other.edge)),
+    )
 
-    def _step_back(self, depth: int, row: int, end: int) -> tuple[Run, int]:
-        """Find the state and the stage that led to an entry of a layer."""
-        layer, before = self._layers[depth], self._layers[depth - 1]
-        mode = int(layer.mode[row])
-        best = (np.inf, Run(-1, 0, 0), -1)
-        opening = self._tables.opening
-        for index in map(int, np.flatnonzero(layer.used[row])):
-            device_class = self._tables.classes[index]
-            if depth == 1 and opening and index not in opening:
-                continue
-            if mode not in (CLOSED, device_class.group):
-                continue
-            for source, stages in self._sources(layer, before, row, index):
-                entered = bool(before.mode[source] == CLOSED)
-                toll = device_class.toll(first=depth == 1, entered=entered, left=mode == CLOSED)
-                steps = self._combine(before.cost[source], (stages + toll)[:, end])
-                begin = int(steps.argmin())
-                if steps[begin] < best[0]:
-                    best = (float(steps[begin]), Run(index, begin, end), source)
-        return best[1], best[2]
 
-    def _sources(
-        self, layer: Layer, before: Layer, row: int, index: int
-    ) -> Iterator[tuple[int, Floats]]:
-        """States that one stage of a class turns into a given one, and the stages that do."""
-        previous = layer.used[row].copy()
-        previous[index] -= 1
-        pool = self._levels.pool_of[index]
-        others = [other for other in range(layer.level.shape[1]) if other != pool]
-        same = (before.used == previous).all(axis=1)
-        same &= (before.level[:, others] == layer.level[row, others]).all(axis=1)
-        same &= np.isin(before.mode, (CLOSED, self._tables.classes[index].group))
-        open_end = pool < 0 or bool(self._levels.closes(previous[None, :], pool)[0])
-        target = OPEN_END if open_end else int(layer.level[row, pool])
-        for source in map(int, np.flatnonzero(same)):
-            level = int(before.level[source, pool]) if pool >= 0 else 0
-            yield source, self._levels.stages(index, level, target)
+def _undominated(labels: _Labels) -> Indices:
+    """Rows of the labels that no other one with the same devices at the same place makes useless.
+
+    Every label is compared with the cheapest of its kind and with a few that are little cheaper,
+    which leaves some that are useless, and drops none that is not.
+    """
+    columns = (labels.peaked, labels.added, labels.place, *labels.key.T)
+    rows = np.lexsort(columns)
+    more = np.column_stack((labels.peaked, labels.taken))
+    for _ in range(ROUNDS):
+        kind = np.column_stack((labels.place[rows], labels.key[rows]))
+        new = np.concatenate(([True], (kind[1:] != kind[:-1]).any(axis=1)))[: len(rows)]
+        number = np.cumsum(new) - 1
+        first = np.flatnonzero(new)
+        worth = more[rows]
+        kept = new | (worth < worth[first[number]]).any(axis=1)
+        for step in range(1, min(NEIGHBOURS, len(rows) - 1) + 1):
+            same = number[step:] == number[:-step]
+            kept[step:] &= ~same | (worth[step:] < worth[:-step]).any(axis=1)
+        if kept.all():
+            break
+        rows = rows[kept]
+    return rows
+
+
+class _Memory:
+    """Memories that several devices share, as far as labels need to know.
+
+    Attributes:
+        shared: Whether there are any.
+    """
+
+    def __init__(self, tables: Tables, bound: PathBound) -> None:
+        self._pools = tables.pools
+        self._capacity = tables.pool_capacity
+        self._price = bound.prices.pool
+        self.shared = len(self._capacity) > 0
+        limits = np.array([one.limit for one in tables.classes])
+        self._appetite = np.minimum(limits, self._pools.T @ self._capacity) * self._pools
+        self._total = self._appetite @ np.array([float(len(c.devices)) for c in tables.classes])
+        # The memory each class is in; one too many where it is in none.
+        inside = self._pools.any(axis=0)
+        self._of = np.where(inside, self._pools.argmax(axis=0) if self.shared else 0, -1)
+
+    def start(self) -> Floats:
+        """What is taken of each, shape ``(1, pools)``."""
+        return np.maximum(0.0, self._capacity - self._total)[None, :]
+
+    def fits(self, taken: Floats, at: Indices, size: Floats) -> NDArray[np.bool_]:
+        """Whether stages on devices of classes still fit into their memory."""
+        pool = self._of[at]
+        left = self._capacity[pool] - taken[np.arange(len(at)), pool]
+        return (pool < 0) | (size <= left)
+
+    def after(
+        self, taken: Floats, at: Indices, size: Floats, used: NDArray[np.uint16]
+    ) -> tuple[Floats, Floats]:
+        """What is taken after stages, and the price of the room that nobody can use any more."""
+        pool = self._of[at]
+        rows = np.flatnonzero(pool >= 0)
+        pool = pool[rows]
+        real = taken[rows, pool] + size[rows]
+        wanted = self._total[pool] - (used[rows] * self._appetite[pool]).sum(axis=1)
+        counted = np.maximum(real, self._capacity[pool] - wanted)
+        taken[rows, pool] = np.where(wanted > 0, counted, 0.0)
+        unusable = np.zeros(len(at))
+        unusable[rows] = (counted - real) * self._price[pool]
+        return taken, unusable

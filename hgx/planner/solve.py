@@ -47,6 +47,9 @@ MERGING_S = 0.06
 """The search ends when this share of the time limit less these seconds have passed (but not before
 half of it): its last layer may still have to be merged, and the answer written."""
 
+SHORT = 3
+"""A first search has this part of its share of the time, where there are several problems."""
+
 GREEDY_BUDGET_S = 0.04
 """After this time the greedy solver tries no further node as coordinator."""
 
@@ -179,31 +182,48 @@ def _prove(
     timer: Timer,
     reporter: Reporter | None,
 ) -> tuple[Candidate, float, int]:
-    """Search every problem for something better, or for proof; each has its share of the time."""
+    """Search every problem for something better, or for proof; each has its share of the time.
+
+    Where there are several, the first searches are short; what they leave open has the rest.
+    """
     question = best.problem.question
     # What takes no time comes first, so that the rest may take all of it.
     order = sorted(known, key=lambda c: (c.problem.arrangement is not _ALONE, c.objective))
     rest = (one for node in untried for one in problems_of(question, node))
     # A model on one device is decided at once, and what cannot fit is not looked at.
     left = sum(_takes_time(one.problem) for one in order) + 2 * len(untried)
+    short = 1 if left <= 1 else SHORT
     bound, states = np.inf, 0
+    unproven: list[tuple[float, int, Problem]] = []
+
+    def searched(problem: Problem, expired: Callable[[], bool]) -> float:
+        """Search a problem; return what is proven of it."""
+        nonlocal best, states
+        given = best.placement if problem is best.problem else ()
+        outcome = solve_exactly(problem, best.objective, expired, reporter, given)
+        states += outcome.states
+        if outcome.objective < best.objective:
+            best = Candidate(problem, outcome.objective, outcome.placement)
+        return outcome.bound
+
     for at, problem in enumerate(chain((one.problem for one in order), rest)):
         if timer.expired():
             if at >= len(order):
                 return best, 0.0, states
             bound = min(bound, quick_bound(problem, best.objective))
         elif not cannot_fit(problem):
-            expired = timer.share(max(1, left))
+            reached = searched(problem, timer.share(short * max(1, left)))
             left -= _takes_time(problem)
-            given = best.placement if problem is best.problem else ()
-            outcome = solve_exactly(problem, best.objective, expired, reporter, given)
-            states += outcome.states
-            reached = outcome.bound
-            if reached < min(best.objective, outcome.objective) * (1 - WORTHWHILE):
+            if reached < best.objective * (1 - WORTHWHILE):
                 reached = max(reached, quick_bound(problem, best.objective))
-            bound = min(bound, reached)
-            if outcome.objective < best.objective:
-                best = Candidate(problem, outcome.objective, outcome.placement)
+                unproven.append((reached, at, problem))
+            else:
+                bound = min(bound, reached)
+    for at, (reached, _, problem) in enumerate(sorted(unproven)):
+        more = reached
+        if short > 1 and reached < best.objective and not timer.expired():
+            more = searched(problem, timer.share(len(unproven) - at))
+        bound = min(bound, max(reached, more))
     return best, min(bound, best.objective), states
 
 

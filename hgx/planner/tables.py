@@ -53,9 +53,8 @@ class DeviceClass:
         group: Index of the remote node they share with other devices, or -1.
         unit: Objective seconds per block, head last, shape ``(n + 1,)``, without wire.
         hop: Objective seconds on the wire.
-        peak_unit: Seconds per block that no stage may have more of than ``cap``, likewise.
+        peak_unit: Seconds per block of which the slowest stage's count, likewise.
         peak_hop: The same on the wire.
-        cap: Most of those seconds in one stage; infinite where it does not matter.
         free_first: Whether a first stage has no wire (the coordinator's CPU).
         limit: Bytes one device may take.
         room: Bytes of them for weights and KV, the smallest possible scratch taken off.
@@ -70,7 +69,6 @@ class DeviceClass:
     hop: Hop
     peak_unit: Floats
     peak_hop: Hop
-    cap: float
     free_first: bool
     limit: float
     room: float
@@ -120,46 +118,10 @@ class DeviceClass:
             return 0.0
         return self.hop.turn + entered * self.hop.enter + self.hop.finish
 
-    def toll(self, *, first: bool, entered: bool, left: bool) -> float | Floats:
-        """What an inner stage costs besides ``inner``: its wire; infinite beyond the cap.
-
-        Args:
-            first: Whether it is the first stage.
-            entered: Whether hidden states come over the wire.
-            left: Whether they go back over it.
-
-        Returns:
-            Seconds, of shape ``(n + 1, n + 1)`` where there is a cap.
-        """
-        wire = self.wire(first=first, entered=entered, left=left)
-        if np.isinf(self.cap):
-            return wire
-        peak = 0.0 if first and self.free_first else _crossing(self.peak_hop, entered, left)
-        return np.where(self._peak_inner + peak <= self.cap, wire, np.inf)
-
-    def toll_last(self, *, first: bool, entered: bool) -> float | Floats:
-        """The same for the stage with the output head, besides ``last``; shape ``(n + 1,)``."""
-        wire = self.wire_last(first=first, entered=entered)
-        if np.isinf(self.cap):
-            return wire
-        hop = self.peak_hop
-        free = first and self.free_first
-        peak = 0.0 if free else _crossing(hop, entered, False) + hop.finish
-        return np.where(self.peak_last + peak <= self.cap, wire, np.inf)
-
-    @cached_property
-    def _peak_inner(self) -> Floats:
-        return self.peak_upto[None, :] - self.peak_upto[:, None]
-
     @cached_property
     def peak_upto(self) -> Floats:
-        """Capped seconds of the blocks before each boundary, shape ``(n + 1,)``."""
+        """Seconds of the slowest stage's for the blocks before each boundary, ``(n + 1,)``."""
         return np.concatenate(([0.0], np.cumsum(self.peak_unit[:-1])))
-
-    @cached_property
-    def peak_last(self) -> Floats:
-        """Capped seconds of blocks ``b .. n-1`` and the head without wire, shape ``(n + 1,)``."""
-        return self._peak_inner[:, -1] + self.peak_unit[-1]
 
     @property
     def least_wire(self) -> float:
@@ -176,7 +138,8 @@ class Tables(NamedTuple):
     Attributes:
         n_block: Number of blocks.
         classes: Device classes that can hold at least one block.
-        bottleneck: Whether stages combine by maximum (throughput) and not by sum (latency).
+        bottleneck: Whether nothing but the slowest stage counts (throughput).
+        peaked: Whether it counts at all.
         pools: Memories that several devices share: which classes are in them, shape
             ``(pools, classes)``, 0 or 1.
         pool_capacity: Bytes of each of them, shape ``(pools,)``.
@@ -191,6 +154,7 @@ class Tables(NamedTuple):
     n_block: int
     classes: tuple[DeviceClass, ...]
     bottleneck: bool
+    peaked: bool
     pools: Floats
     pool_capacity: Floats
     pool_room: Floats
@@ -231,8 +195,6 @@ def build_tables(
     problem: Problem,
     limits: Mapping[str, float],
     pools: Sequence[Pool] = (),
-    *,
-    cap: float = np.inf,
 ) -> Tables:
     """Write out the stage tables.
 
@@ -240,7 +202,6 @@ def build_tables(
         problem: The problem.
         limits: Bytes each device may take, by id; a device that is not named is left out.
         pools: Memories that several devices share, each device in one of them at most.
-        cap: Most seconds that one stage may take by the weights of the problem's peak.
     """
     footprint, wished = problem.footprint, problem.question.options.max_nodes
     slots = [slot for slot in problem.slots if slot.device in limits]
@@ -262,7 +223,6 @@ def build_tables(
             group=groups.get(members[0].node, -1) if members[0].remote else -1,
             limit=limits[members[0].device],
             sizes=sizes,
-            cap=cap,
         )
         for members in classes.values()
         if limits[members[0].device] >= smallest
@@ -279,6 +239,7 @@ def build_tables(
         n_block=problem.n_block,
         classes=usable,
         bottleneck=problem.bottleneck,
+        peaked=any(problem.peak),
         pools=np.array(shares).reshape(len(pools), len(usable)),
         pool_capacity=np.array([pool.capacity for pool in pools]),
         pool_room=np.array([_room(footprint, pool.capacity) for pool in pools]),
@@ -339,10 +300,6 @@ def weighted_seconds(slot: Slot, weights: Weights) -> tuple[Floats, Hop]:
     return unit, hop
 
 
-def _crossing(hop: Hop, entered: bool, left: bool) -> float:
-    return hop.turn + entered * hop.enter + left * hop.leave
-
-
 def _class_key(slot: Slot, group: int, pool: int, limit: float) -> tuple[object, ...]:
     return (
         slot.decode.blocks.tobytes(),
@@ -363,7 +320,6 @@ def _device_class(
     group: int,
     limit: float,
     sizes: StageBytes,
-    cap: float,
 ) -> DeviceClass:
     slot = members[0]
     unit, hop = weighted_seconds(slot, problem.peak if problem.bottleneck else problem.total)
@@ -376,7 +332,6 @@ def _device_class(
         hop=hop,
         peak_unit=peak_unit,
         peak_hop=peak_hop,
-        cap=cap,
         free_first=free,
         limit=limit,
         room=_room(problem.footprint, limit),

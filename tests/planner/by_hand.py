@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from hgx.planner.arcs import Arcs, Step
 from hgx.planner.constraints import broken_limits, device_limits, wish_broken
-from hgx.planner.placement import price, weighted
+from hgx.planner.graph import build_graph
+from hgx.planner.paths import ANY, STEPS, path_bound
+from hgx.planner.placement import price, total_objective, weighted
 from hgx.planner.problem import Arrangement
-from hgx.planner.search import Run
+from hgx.planner.search import Run, Search
 from hgx.planner.tables import build_tables
 from tests.planner.made import placements
-from tests.planner.oracles.reading import hopeless, opens
+from tests.planner.oracles.reading import beside, hopeless, opens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from hgx.planner.paths import Prices, Span
     from hgx.planner.placement import Placement, PricedStage
     from hgx.planner.problem import Problem
+    from hgx.planner.reporter import Reporter
+    from hgx.planner.search import Found
     from hgx.planner.tables import Tables
+
+WIDE = 1 << 18
+"""Labels per layer that no small search has."""
 
 
 def never() -> bool:
@@ -54,22 +64,61 @@ def slowest(problem: Problem, stages: Sequence[PricedStage]) -> float:
     return max(weighted(stage, problem.peak) for stage in stages)
 
 
-def least_sum(problem: Problem, cap: float = math.inf) -> float:
-    """The least sum of all placements whose slowest stage is within a cap, tried one by one."""
+def least(problem: Problem) -> float:
+    """The least objective of all placements, tried one by one; infinite where there is none."""
     return min(
-        (
-            summed(problem, stages)
-            for _, stages in allowed(problem)
-            if slowest(problem, stages) <= cap
-        ),
-        default=math.inf,
+        (total_objective(problem, stages) for _, stages in allowed(problem)), default=math.inf
     )
 
 
-def tables_of(problem: Problem, cap: float = math.inf) -> Tables:
+def tables_of(problem: Problem) -> Tables:
     """The tables of a problem, with the memories that several devices share."""
     shared = [pool for pool in problem.pools if len(pool.devices) > 1]
-    return build_tables(problem, device_limits(problem), shared, cap=cap)
+    return build_tables(problem, device_limits(problem), shared)
+
+
+def searched(
+    tables: Tables,
+    *,
+    width: int = WIDE,
+    target: float = math.inf,
+    steps: int = STEPS,
+    span: Span = ANY,
+    expired: Callable[[], bool] = never,
+    reporter: Reporter | None = None,
+) -> Found:
+    """One search among the stages that may be part of something better.
+
+    Args:
+        tables: Stage tables of at least one class.
+        width: Most labels to keep per layer.
+        target: Objective to beat, in seconds.
+        steps: Paths to look for at most, for prices.
+        span: What the slowest stage of all placements in question takes.
+        expired: Stops the search, but not the look for prices.
+        reporter: Watches.
+    """
+    arcs = Arcs(tables)
+    bound = path_bound(tables, arcs, target, steps=steps, span=span)
+    graph = build_graph(arcs, bound, target - bound.root())
+    return Search(tables, bound, graph, expired, reporter).run(target, width)
+
+
+def steps_of(tables: Tables, stages: Sequence[PricedStage]) -> list[Step]:
+    """The stages of a placement as steps of a path."""
+    of_device = {name: at for at, one in enumerate(tables.classes) for name in one.devices}
+    kept = [beside(one.slot, other.slot) for one, other in pairwise(stages)]
+    return [
+        Step(
+            of_device[stage.slot.device],
+            stage.first_block,
+            stage.last_block + 1,
+            entered=not before,
+            left=not after and not stage.output_head,
+            final=stage.output_head,
+        )
+        for stage, before, after in zip(stages, (False, *kept), (*kept, False), strict=True)
+    ]
 
 
 def runs_of(tables: Tables, placement: Placement) -> tuple[Run, ...]:
@@ -82,3 +131,36 @@ def placement_of_runs(tables: Tables, runs: Sequence[tuple[int, int, int]]) -> P
     """Runs of classes as a placement."""
     unused = [iter(one.devices) for one in tables.classes]
     return tuple((next(unused[at]), begin, end - 1) for at, begin, end in runs)
+
+
+def paid(
+    problem: Problem, tables: Tables, prices: Prices, stages: Sequence[PricedStage]
+) -> list[float]:
+    """What each stage of a placement costs when devices, memories and slowness have prices."""
+    of_device = {name: at for at, one in enumerate(tables.classes) for name in one.devices}
+    per_byte = prices.pool @ tables.pools
+    seconds: list[float] = []
+    for stage in stages:
+        at = of_device[stage.slot.device]
+        seconds.append(
+            weighted(stage, problem.total)
+            + float(prices.slow[at]) * weighted(stage, problem.peak)
+            + float(prices.device[at])
+            + float(per_byte[at]) * stage.memory.total_bytes
+        )
+    return seconds
+
+
+def in_order(problem: Problem) -> Placement:
+    """Fill one device after the other; the last takes what is left."""
+    limits, placement, begin = device_limits(problem), list[tuple[str, int, int]](), 0
+    for slot in problem.slots:
+        for last in range(problem.n_block - 1, begin - 1, -1):
+            stages = price(problem, ((slot.device, begin, last),), limits)
+            if stages[0].memory.total_bytes <= limits[slot.device]:
+                placement.append((slot.device, begin, last))
+                begin = last + 1
+                break
+        if begin == problem.n_block:
+            return tuple(placement)
+    raise AssertionError

@@ -1,84 +1,178 @@
-"""Stages as arcs: the same numbers as in the tables, where they are finite."""
+"""Stages as arcs: the same numbers as in the tables, and as when placements are priced."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.planner.arcs import Arcs
+from hgx.planner.arcs import Arcs, Cost
+from hgx.planner.placement import weighted
 from hgx.planner.problem import Arrangement
-from tests.planner.by_hand import allowed, runs_of, slowest, tables_of
-from tests.planner.made import LONG_PROMPT, MB, Case, case, cases, device, options, workload
-
-if TYPE_CHECKING:
-    from hgx.planner.tables import Tables
+from tests.planner.by_hand import allowed, runs_of, slowest, steps_of, summed, tables_of
+from tests.planner.made import (
+    LONG_PROMPT,
+    MB,
+    OBJECTIVES,
+    Case,
+    case,
+    cases,
+    device,
+    options,
+    workload,
+)
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
+
+PROMPTS = (100, LONG_PROMPT)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    question=cases(devices=4, blocks=6, coordinators=("a",)), which=st.sampled_from(ARRANGEMENTS)
+    question=cases(devices=4, blocks=6, coordinators=("a",), prompts=PROMPTS),
+    which=st.sampled_from(ARRANGEMENTS),
 )
 def test_arcs_are_the_entries_of_the_tables(question: Case, which: Arrangement) -> None:
     """Every stage that leaves a block for the output head is there once, and nothing else."""
     tables = tables_of(question.problem(arrangement=which))
     assume(tables.classes)
     arcs, n = Arcs(tables), tables.n_block
+    cost = arcs.peaked if tables.bottleneck else arcs.added
+    assert cost is not None
     for k, one in enumerate(tables.classes):
         for begin in range(n):
             by_length = one.inner[begin, begin + 1 : n]
             expected = np.full(max(arcs.longest, len(by_length)), np.inf)
             expected[: len(by_length)] = by_length
-            assert expected[: arcs.longest] == pytest.approx(arcs.inner[begin, k])
+            assert expected[: arcs.longest] == pytest.approx(cost.inner[begin, k])
             assert np.isinf(expected[arcs.longest :]).all()
             reachable = arcs.ends[begin] <= n
             taken = one.stage_bytes.inner[begin, begin + 1 : n + 1][: arcs.longest]
             assert arcs.bytes[begin][reachable] == pytest.approx(taken)
-        assert arcs.last[:, k] == pytest.approx(one.last[:n])
+        assert cost.last[:, k] == pytest.approx(one.last[:n])
         assert arcs.last_bytes[:, k] == pytest.approx(one.last_bytes[:n])
 
 
-def seconds(arcs: Arcs, runs: tuple[tuple[int, int, int], ...]) -> list[float]:
-    """Seconds of runs without wire."""
-    inner = [float(arcs.inner[begin, k, end - begin - 1]) for k, begin, end in runs[:-1]]
-    return [*inner, float(arcs.last[runs[-1][1], runs[-1][0]])]
-
-
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
-    question=cases(coordinators=("a",), objectives=("balanced",), prompts=(100, LONG_PROMPT)),
+    question=cases(coordinators=("a",), prompts=PROMPTS),
+    which=st.sampled_from(ARRANGEMENTS),
+)
+def test_steps_cost_what_stages_are_priced_at(question: Case, which: Arrangement) -> None:
+    """Whatever stands where, sum and slowest stage are those of the priced stages."""
+    problem = question.problem(arrangement=which)
+    tables = tables_of(problem)
+    assume(tables.classes)
+    arcs = Arcs(tables)
+    for placement, stages in allowed(problem):
+        runs = runs_of(tables, placement)
+        steps = arcs.steps(runs)
+        assert steps == steps_of(tables, stages)
+        added = [arcs.added.of(step, free=arcs.is_free(step)) for step in steps]
+        assert added == pytest.approx([weighted(stage, problem.total) for stage in stages])
+        both = pytest.approx((summed(problem, stages), slowest(problem, stages)))
+        assert arcs.seconds(runs) == both
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    question=cases(coordinators=("a",), prompts=PROMPTS),
     which=st.sampled_from(ARRANGEMENTS),
     share=st.floats(0, 1),
 )
-def test_what_a_cap_allows_is_there(question: Case, which: Arrangement, share: float) -> None:
-    """No stage of a placement within the cap is left out, whatever wire it has."""
+def test_no_stage_that_is_quick_enough_is_left_out(
+    question: Case, which: Arrangement, share: float
+) -> None:
+    """Within a time are all stages of placements that keep it, and none that can not."""
     problem = question.problem(arrangement=which)
-    found = [(placement, slowest(problem, stages)) for placement, stages in allowed(problem)]
-    assume(found)
-    peaks = sorted(peak for _, peak in found)
-    cap = peaks[int(share * (len(peaks) - 1))] * (1 + 1e-9)
-    arcs_of: Tables = tables_of(problem, cap)
-    arcs = Arcs(arcs_of)
-    for placement, peak in found:
-        if peak <= cap:
-            assert np.isfinite(seconds(arcs, runs_of(arcs_of, placement))).all()
+    tables = tables_of(problem)
+    found = [(runs_of(tables, placement), stages) for placement, stages in allowed(problem)]
+    assume(found and tables.peaked)
+    arcs = Arcs(tables)
+    peaks = sorted(slowest(problem, stages) for _, stages in found)
+    longest = peaks[int(share * (len(peaks) - 1))] * (1 + 1e-9)
+    cost = arcs.within(longest)
+    for runs, stages in found:
+        steps = arcs.steps(runs)
+        seconds = [cost.of(step, free=arcs.is_free(step)) for step in steps]
+        if slowest(problem, stages) <= longest:
+            whole = [arcs.added.of(step, free=arcs.is_free(step)) for step in steps]
+            assert seconds == whole
+        for step, stage, added in zip(steps, stages, seconds, strict=True):
+            # What is alone on its node, and pays its wire, is known exactly.
+            if arcs.group[step.at] == arcs.n_group and step.at not in arcs.free:
+                assert np.isfinite(added) == (weighted(stage, problem.peak) <= longest)
 
 
-def test_a_cap_leaves_out_what_is_always_beyond_it() -> None:
-    """A stage that alone takes longer than the cap is no arc."""
-    question = case(
-        device("b/cuda:0"), device("c/cuda:0", bandwidth=1e10), asked=options("balanced")
+def test_without_a_limit_nothing_is_left_out() -> None:
+    """Whatever takes however long is there; where no stage is the slowest, a limit is none."""
+    summing, both = (
+        Arcs(tables_of(case(device("b/cuda:0"), asked=options(objective)).problem()))
+        for objective in ("latency", "balanced")
     )
-    problem = question.problem()
-    free, capped = Arcs(tables_of(problem)), Arcs(tables_of(problem, cap=0.5))
-    assert np.isfinite(free.last).all()
-    assert np.isfinite(capped.last).all(axis=0).tolist() == [True, False]
-    assert np.isinf(capped.inner[:, 1]).sum() > np.isinf(free.inner[:, 1]).sum()
+    assert both.within(np.inf) is both.added
+    assert summing.within(0.0) is summing.added
+    assert np.isinf(both.within(0.0).last).all()
+
+
+def test_the_hosts_own_stage_has_no_wire_that_could_be_too_long() -> None:
+    """Just as long as it takes by itself, it is there; a little less, and it is not."""
+    question = case(device("a/cpu:0"), device("b/cuda:0"), asked=options("balanced"))
+    arcs = Arcs(tables_of(question.problem(arrangement=Arrangement.HOST_FIRST)))
+    assert arcs.peaked is not None
+    (host,) = arcs.free
+    alone = float(arcs.peaked.inner[0, host, 0])
+    assert np.isfinite(arcs.within(alone).inner[0, host]).tolist() == [True, False, False, False]
+    assert np.isinf(arcs.within(alone * (1 - 1e-9)).inner[0, host]).all()
+
+
+def test_what_does_not_fit_is_nothing_where_it_is_added() -> None:
+    """The slowest stage's seconds come with infinities, and without."""
+    question = case(device("b/cuda:0", 130 * MB), asked=options("balanced"))
+    arcs = Arcs(tables_of(question.problem()))
+    assert arcs.peaked is not None
+    assert arcs.finite_peaked is not None
+    for part, finite in zip(arcs.peaked, arcs.finite_peaked, strict=True):
+        assert (finite == np.where(np.isinf(part), 0.0, part)).all()
+    assert np.isinf(arcs.peaked.inner).any()
+    assert Arcs(tables_of(case(device("b/cuda:0")).problem())).finite_peaked is None
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_does_not_count_costs_nothing(objective: str, prompt: int) -> None:
+    """Where only the slowest stage counts nothing adds up; where it does not, nothing is slow."""
+    asked = options(prompt_tokens=prompt).model_copy(update={"objective": objective})
+    arcs = Arcs(tables_of(case(device("b/cuda:0"), asked=asked).problem()))
+    counts = np.isfinite(arcs.added.last)
+    assert counts.any()
+    assert bool(arcs.added.last[counts].any()) is (objective != "throughput")
+    assert any(bool(wire.any()) for wire in arcs.added[2:]) is (objective != "throughput")
+    assert (arcs.peaked is None) is (objective == "latency" and prompt != LONG_PROMPT)
+
+
+def test_costs_add_up_by_class() -> None:
+    """A second measure counts as much as its class says, also on the wire."""
+    devices = [device("b/cuda:0"), device("c/cuda:0", bandwidth=2e11)]
+    one = Arcs(tables_of(case(*devices).problem())).added
+    other = Cost(*(np.full(part.shape, 1.0 + at) for at, part in enumerate(one)))
+    both = one.plus(other, np.array([0.0, 2.0]))
+    for at, (part, sums) in enumerate(zip(one, both, strict=True)):
+        axis = 1 if part.ndim > 1 else 0
+        assert np.array_equal(np.take(sums, 0, axis), np.take(part, 0, axis))
+        assert np.array_equal(np.take(sums, 1, axis), np.take(part, 1, axis) + 2.0 * (1.0 + at))
+
+
+def test_wires_are_paid_by_those_who_cross_them() -> None:
+    """Every way has its part; the last stage finishes, and does not go back."""
+    arcs = Arcs(tables_of(case(device("b/cuda:0")).problem()))
+    cost = Cost(arcs.added.inner, arcs.added.last, *np.array([[1.0], [10.0], [100.0], [1000.0]]))
+    assert cost.wire(entered=True, left=True).tolist() == [111.0]
+    assert cost.wire(entered=False, left=True).tolist() == [101.0]
+    assert cost.wire(entered=True, left=False).tolist() == [11.0]
+    assert cost.wire_last(entered=True).tolist() == [1011.0]
+    assert cost.wire_last(entered=False).tolist() == [1001.0]
 
 
 def test_classes_keep_their_place() -> None:
@@ -88,15 +182,19 @@ def test_classes_keep_their_place() -> None:
     first, pipeline = (Arcs(tables_of(question.problem(arrangement=one))) for one in ARRANGEMENTS)
     assert first.counts.tolist() == [1.0, 2.0, 2.0]
     assert (first.n_group, first.group.tolist()) == (1, [1, 1, 0])
+    assert [first.beside(2, other) for other in range(3)] == [False, False, True]
+    assert not first.beside(1, 1)
+    members, starts = first.crowded
+    assert (members.tolist(), starts.tolist()) == ([2], [0])
     assert (first.free, pipeline.free) == ((0,), ())
     assert (first.opening, pipeline.opening) == ((0,), (1, 2))
     # The host is a worker on the loopback unless it is first; on the wire it costs alike.
-    assert (first.turn > 0).all()
+    assert (first.added.turn > 0).all()
 
 
 def test_a_model_of_one_block_has_no_inner_stages() -> None:
     """The only block stands beside the output head."""
     arcs = Arcs(tables_of(case(device("b/cuda:0"), model=workload([50 * MB])).problem()))
-    assert (arcs.longest, arcs.inner.shape) == (1, (1, 1, 1))
-    assert np.isinf(arcs.inner).all()
-    assert np.isfinite(arcs.last).all()
+    assert (arcs.longest, arcs.added.inner.shape) == (1, (1, 1, 1))
+    assert np.isinf(arcs.added.inner).all()
+    assert np.isfinite(arcs.added.last).all()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hgx.planner.arcs import Arcs
 from hgx.planner.boundaries import Boundaries, state_keys
 from hgx.planner.constraints import device_limits
-from hgx.planner.layer import CLOSED
+from hgx.planner.keys import CLOSED
 from hgx.planner.packing import Packing
 from hgx.planner.placement import price
 from hgx.planner.problem import Arrangement

@@ -69,7 +69,15 @@ def cost(problem: Problem, placement: Placement) -> float:
 
 
 @settings(max_examples=100, deadline=None)
-@given(question=cases(devices=5, blocks=8, backends=("cuda",), coordinators=("a",)))
+@given(
+    question=cases(
+        devices=5,
+        blocks=8,
+        backends=("cuda",),
+        coordinators=("a",),
+        objectives=("latency", "throughput"),
+    )
+)
 def test_never_worse_than_filling_up_in_score_order(question: Case) -> None:
     """One device after the other, each filled to the brim, is among what greedy chooses from."""
     problem, order = question.problem(), in_score_order(question)

@@ -7,12 +7,26 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hgx.planner import minimise
 from hgx.planner.exact import solve_exactly
 from hgx.planner.greedy import solve_greedily
 from hgx.planner.minimise import MOST_SETS, Minimiser
-from tests.planner.by_hand import tables_of
-from tests.planner.made import MB, OBJECTIVES, case, device, options, workload
+from hgx.planner.problem import Arrangement
+from tests.planner.by_hand import least, tables_of
+from tests.planner.made import (
+    LONG_PROMPT,
+    MB,
+    OBJECTIVES,
+    Case,
+    case,
+    cases,
+    device,
+    options,
+    workload,
+)
 from tests.planner.oracles import highs
 from tests.planner.oracles.reading import seconds_of
 
@@ -26,15 +40,17 @@ LOOKS = 2000
 """Times that the clock is looked at before it says that it is over."""
 
 
-def fleet(objective: Objective) -> Problem:
-    """Sixteen different devices, two of them on one node, for thirty unequal blocks."""
+def fleet(objective: Objective, prompt: int = 100, count: int = 16) -> Problem:
+    """Different devices, sixteen at most, two of them on one node, for thirty unequal blocks."""
     draw = random.Random(7)  # noqa: S311 - for tests, not for secrets
     names = ["b/cuda:0", "b/cuda:1", *(f"n{at:02}/cuda:0" for at in range(14))]
     devices = [
-        device(name, draw.randint(150, 500) * MB, 10 ** draw.uniform(10, 12)) for name in names
+        device(name, draw.randint(150, 500) * MB, 10 ** draw.uniform(10, 12))
+        for name in names[:count]
     ]
     weights = [draw.randint(20, 60) * MB for _ in range(30)]
-    return case(*devices, model=workload(weights), asked=options(objective)).problem()
+    asked = options(objective, prompt_tokens=prompt)
+    return case(*devices, model=workload(weights), asked=asked).problem()
 
 
 def after(looks: int) -> Callable[[], bool]:
@@ -62,6 +78,61 @@ def test_sums_of_many_devices_are_nearly_proven() -> None:
     outcome = Minimiser(problem, math.inf, after(LOOKS), None).run()
     assert outcome.bound >= 0.98 * outcome.objective
     assert outcome.bound > highs.solve(problem, 20.0, relaxed=True).bound
+
+
+@pytest.mark.parametrize("aim", [1.0, 1.01, math.inf])
+@settings(max_examples=60, deadline=None)
+@given(
+    question=cases(
+        devices=4,
+        blocks=5,
+        coordinators=("a",),
+        objectives=("latency", "balanced"),
+        prompts=(LONG_PROMPT,),
+        wishes=True,
+    ),
+    which=st.sampled_from((Arrangement.HOST_FIRST, Arrangement.PIPELINE)),
+)
+def test_what_narrow_searches_leave_open_is_divided(
+    question: Case, which: Arrangement, aim: float
+) -> None:
+    """Spans of seconds of the slowest stage, searched apart, prove the same as trying all.
+
+    Also where nothing is known that is better than the target, in no arrangement of the stages.
+    """
+    problem = question.problem(arrangement=which)
+    best = least(problem)
+    target = aim * best
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minimise, "WIDTHS", (1, 1, 2, 1 << 18))
+        outcome = Minimiser(problem, target, after(LOOKS), None).run()
+    if outcome.placement:
+        assert outcome.objective == pytest.approx(best, rel=1e-8)
+        assert seconds_of(problem, outcome.placement) == pytest.approx(best, rel=1e-8)
+    else:
+        assert outcome.objective == math.inf
+        assert target <= best * (1 + 1e-8)
+    assert outcome.bound == pytest.approx(best, rel=1e-8)
+
+
+@pytest.mark.parametrize(("objective", "prompt"), [("balanced", 100), ("latency", LONG_PROMPT)])
+@pytest.mark.parametrize("aim", [1 - 1e-7, 1.2, math.inf])
+def test_a_fleet_is_divided_until_it_is_proven(
+    objective: Objective, prompt: int, aim: float
+) -> None:
+    """Whether a placement is known, better than the target, or neither: the proof comes."""
+    problem = fleet(objective, prompt, count=10)
+    best = Minimiser(problem, math.inf, after(LOOKS), None).run()
+    assert best.bound == pytest.approx(best.objective, rel=1e-8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minimise, "WIDTHS", (8, 16, 32, 1 << 18))
+        outcome = Minimiser(problem, aim * best.objective, after(LOOKS), None).run()
+    if aim < 1:
+        assert (outcome.objective, outcome.placement) == (math.inf, ())
+        assert outcome.bound >= aim * best.objective * (1 - 1e-9)
+    else:
+        assert outcome.objective == pytest.approx(best.objective, rel=1e-8)
+        assert outcome.bound == pytest.approx(best.objective, rel=1e-8)
 
 
 def test_a_known_placement_is_where_the_local_search_begins() -> None:

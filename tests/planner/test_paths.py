@@ -1,4 +1,4 @@
-"""The bound by priced paths is below every placement, whatever the prices."""
+"""The bound by priced paths is below every placement, and comes near the linear program."""
 
 from __future__ import annotations
 
@@ -11,185 +11,258 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.layer import CLOSED
-from hgx.planner.paths import Prices, path_bound
-from hgx.planner.placement import weighted
-from hgx.planner.problem import Arrangement, Weights
-from tests.planner.by_hand import allowed, least_sum, never, slowest, summed, tables_of
-from tests.planner.made import LONG_PROMPT, MB, Case, case, cases, device, options, workload
+from hgx.planner.paths import STEPS, Span, path_bound
+from hgx.planner.placement import total_objective
+from hgx.planner.problem import Arrangement
+from tests.planner.by_hand import allowed, least, paid, slowest, steps_of, tables_of
+from tests.planner.made import (
+    LONG_PROMPT,
+    MB,
+    Case,
+    case,
+    cases,
+    device,
+    options,
+    registry,
+    workload,
+)
 from tests.planner.oracles import highs
 
 if TYPE_CHECKING:
     from hgx.core.plan import Objective
     from hgx.planner.paths import PathBound
-    from hgx.planner.placement import PricedStage
     from hgx.planner.problem import Problem
-    from hgx.planner.tables import Tables
-
-SUMS: tuple[Objective, ...] = ("latency", "balanced")
-"""Objectives of which stages add up, in part at least."""
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
+PROMPTS = (100, LONG_PROMPT)
 
-@st.composite
-def priced(draw: st.DrawFn, tables: Tables, scale: float) -> Prices:
-    """Any prices, some of them absurd."""
-    amounts = st.sampled_from((0.0, 0.01, 0.3, 1.0, 20.0))
-    device = [scale * draw(amounts) for _ in tables.classes]
-    pool = [scale * draw(amounts) / max(1.0, size) for size in tables.pool_capacity]
-    return Prices(np.array(device), np.array(pool))
+ASKED: tuple[tuple[Objective, int], ...] = (
+    ("latency", 100),
+    ("latency", LONG_PROMPT),
+    ("balanced", 100),
+    ("throughput", 100),
+)
+"""Sums, sums and slowest stages, and slowest stages."""
+
+
+def bound_of(problem: Problem, target: float = math.inf, steps: int = STEPS) -> PathBound:
+    """The bound of a problem of which some device can hold a block."""
+    tables = tables_of(problem)
+    return path_bound(tables, Arcs(tables), target, steps=steps)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
+    which=st.sampled_from(ARRANGEMENTS),
+    steps=st.sampled_from((1, 2, 5, 40, STEPS)),
+    aim=st.sampled_from((0.1, 1.0, 3.0, math.inf)),
+)
+def test_no_placement_is_below_bound_and_target(
+    question: Case, which: Arrangement, steps: int, aim: float
+) -> None:
+    """Whatever the prices aim at, and however far they are looked for."""
+    problem = question.problem(arrangement=which)
+    assume(tables_of(problem).classes)
+    best = least(problem)
+    target = aim * (1.0 if math.isinf(best) else best)
+    assert min(bound_of(problem, target, steps).root(), target) <= best * (1 + 1e-9)
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    question=cases(coordinators=("a",), objectives=SUMS, prompts=(100, LONG_PROMPT)),
+    question=cases(
+        devices=4, backends=("cpu", "metal"), coordinators=("a",), prompts=PROMPTS, wishes=True
+    ),
     which=st.sampled_from(ARRANGEMENTS),
-    steps=st.sampled_from((0, 1, 40)),
-    data=st.data(),
+    steps=st.sampled_from((2, 40, STEPS)),
 )
-def test_no_placement_is_below_the_bound(
-    question: Case, which: Arrangement, steps: int, data: st.DataObject
+def test_no_placement_in_shared_memories_is_below_the_bound(
+    question: Case, which: Arrangement, steps: int
 ) -> None:
-    """Whatever prices the ascent begins with, whatever it aims at, and however far it goes."""
+    """Also where bytes of memories have prices."""
+    problem = question.problem(arrangement=which)
+    assume(tables_of(problem).classes)
+    best = least(problem)
+    assert bound_of(problem, best, steps).root() <= best * (1 + 1e-9)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
+    which=st.sampled_from(ARRANGEMENTS),
+    steps=st.sampled_from((1, 10, STEPS)),
+)
+def test_every_beginning_has_a_bound(question: Case, which: Arrangement, steps: int) -> None:
+    """What a beginning has paid, and the shortest path from there on, is below what it becomes."""
     problem = question.problem(arrangement=which)
     tables = tables_of(problem)
     assume(tables.classes)
-    best = least_sum(problem)
-    scale = 1.0 if math.isinf(best) else best
-    prices = data.draw(priced(tables, scale))
-    target = scale * data.draw(st.sampled_from((0.1, 1.0, 3.0, math.inf)))
-    bound = path_bound(tables, Arcs(tables), prices, target, steps)
-    assert bound.root() <= best * (1 + 1e-9)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    question=cases(coordinators=("a",), objectives=("balanced",), prompts=(100, LONG_PROMPT)),
-    which=st.sampled_from(ARRANGEMENTS),
-    share=st.floats(0, 1),
-)
-def test_no_placement_within_a_cap_is_below_the_capped_bound(
-    question: Case, which: Arrangement, share: float
-) -> None:
-    """With a cap on the slowest stage the bound holds for what keeps to it."""
-    problem = question.problem(arrangement=which)
-    peaks = sorted(slowest(problem, stages) for _, stages in allowed(problem))
-    assume(peaks)
-    cap = peaks[int(share * (len(peaks) - 1))] * (1 + 1e-9)
-    tables, best = tables_of(problem, cap), least_sum(problem, cap)
-    bound = path_bound(tables, Arcs(tables), free(tables), best, 40)
-    assert bound.root() <= best * (1 + 1e-9)
-
-
-def free(tables: Tables) -> Prices:
-    """No prices at all."""
-    return Prices(np.zeros(len(tables.classes)), np.zeros(len(tables.pool_capacity)))
-
-
-def rests(
-    problem: Problem, tables: Tables, bound: PathBound, stages: list[PricedStage]
-) -> list[tuple[float, float]]:
-    """Before each stage of a placement: what the bound says is left, and what really is."""
-    of_device = {name: at for at, one in enumerate(tables.classes) for name in one.devices}
-    used, mode = np.zeros((1, len(tables.classes))), np.full(1, CLOSED, dtype=np.int16)
-    found: list[tuple[float, float]] = []
-    for at, stage in enumerate(stages):
-        rest = float(bound.rest(used, mode)[0, stage.first_block])
-        found.append((rest, sum(weighted(one, problem.total) for one in stages[at:])))
-        used[0, of_device[stage.slot.device]] += 1
-        following = stages[at + 1].slot if at + 1 < len(stages) else None
-        stays = following and stage.slot.remote and stage.slot.node == following.node
-        mode[0] = tables.classes[of_device[stage.slot.device]].group if stays else CLOSED
-    return found
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    question=cases(coordinators=("a",), objectives=SUMS, prompts=(100, LONG_PROMPT)),
-    which=st.sampled_from(ARRANGEMENTS),
-    data=st.data(),
-)
-def test_no_rest_of_a_placement_is_below_the_bound_of_its_state(
-    question: Case, which: Arrangement, data: st.DataObject
-) -> None:
-    """Wherever a placement is cut in two, what is left to pay is not overestimated."""
-    problem = question.problem(arrangement=which)
-    tables = tables_of(problem)
-    assume(tables.classes)
-    best = least_sum(problem)
+    best = least(problem)
     assume(math.isfinite(best))
-    prices = data.draw(priced(tables, best))
-    bound = path_bound(tables, Arcs(tables), prices, best, data.draw(st.sampled_from((0, 25))))
+    bound, arcs = bound_of(problem, 1.5 * best, steps), Arcs(tables)
     for _, stages in allowed(problem):
-        for claimed, real in rests(problem, tables, bound, stages):
-            assert 0.0 <= claimed <= real * (1 + 1e-9)
-        assert bound.root() <= summed(problem, stages) * (1 + 1e-9)
+        objective = total_objective(problem, stages)
+        if objective > 1.5 * best:
+            continue
+        seconds = paid(problem, tables, bound.prices, stages)
+        for at, step in enumerate(steps_of(tables, stages)):
+            node = 0 if step.entered else 1 + int(arcs.group[step.at])
+            on = float(bound.ahead[node, step.begin])
+            assert sum(seconds[:at]) + on - bound.taken_off <= objective * (1 + 1e-9)
+            assert on <= sum(seconds[at:]) + 1e-9 * objective
 
 
-def mixed() -> Case:
+@settings(max_examples=150, deadline=None)
+@given(
+    question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
+    which=st.sampled_from(ARRANGEMENTS),
+    steps=st.sampled_from((1, 40, STEPS)),
+    shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+def test_no_placement_within_a_span_is_below_its_bound(
+    question: Case, which: Arrangement, steps: int, shares: tuple[float, float]
+) -> None:
+    """Where the slowest stage takes so long at least, and no longer, the bound may be better."""
+    problem = question.problem(arrangement=which)
+    tables = tables_of(problem)
+    found = [
+        (slowest(problem, stages), total_objective(problem, stages))
+        for _, stages in allowed(problem)
+    ]
+    assume(found and tables.peaked)
+    peaks = sorted(peak for peak, _ in found)
+    low, high = (peaks[int(share * (len(peaks) - 1))] for share in sorted(shares))
+    span = Span(low * (1 - 1e-12), high * (1 + 1e-12))
+    best = min(objective for peak, objective in found if span.low <= peak <= span.high)
+    arcs = Arcs(tables)
+    whole = path_bound(tables, arcs, best, steps=steps)
+    bound = path_bound(tables, arcs, best, steps=steps, span=span)
+    begun = path_bound(tables, arcs, best, steps=steps, span=span, like=whole)
+    assert bound.root() <= best * (1 + 1e-9)
+    assert whole.root() * (1 - 1e-9) <= begun.root() <= best * (1 + 1e-9)
+
+
+def mixed(objective: Objective, prompt: int) -> Problem:
     """Twenty blocks for six devices, of which the quick ones are scarce and two share a node."""
     names = ("a/cuda:0", "b/cuda:0", "c/cuda:0", "c/cuda:1", "d/cuda:0", "e/cuda:0")
     devices = [
-        device(name, (220 + 60 * at) * MB, 1e12 / (1 + at % 4)) for at, name in enumerate(names)
+        device(name, (220 + 60 * at) * MB, 1e12 / (1 + at % 4), 1e13 / (1 + at % 4))
+        for at, name in enumerate(names)
     ]
-    return case(*devices, model=workload([(30 + 7 * (at % 5)) * MB for at in range(20)]))
+    model = workload([(30 + 7 * (at % 5)) * MB for at in range(20)])
+    asked = options(objective, prompt_tokens=prompt)
+    return case(*devices, model=model, asked=asked).problem()
 
 
-def test_steps_come_near_the_linear_relaxation() -> None:
+@pytest.mark.parametrize(("objective", "prompt"), ASKED)
+def test_steps_come_near_the_linear_relaxation(objective: Objective, prompt: int) -> None:
     """The best prices are worth the linear program over all stages, and no prices more."""
-    problem = mixed().problem()
-    tables = tables_of(problem)
+    problem = mixed(objective, prompt)
     relaxed = highs.solve(problem, 20.0, relaxed=True).bound
     whole = highs.solve(problem, 20.0).bound
-    start = path_bound(tables, Arcs(tables), free(tables), whole, 0).root()
-    end = path_bound(tables, Arcs(tables), free(tables), whole, 300).root()
-    assert start < 0.9 * relaxed
+    start, end = (bound_of(problem, whole, steps).root() for steps in (1, 300))
+    assert start < 0.95 * relaxed
     assert 0.99 * relaxed <= end <= relaxed * (1 + 1e-7)
 
 
-def test_without_a_target_or_time_the_prices_stay() -> None:
-    """Nothing known to aim at, or no time: the bound is that of the prices given."""
-    tables = tables_of(mixed().problem())
-    arcs, prices = Arcs(tables), Prices(np.full(len(tables.classes), 0.01), np.zeros(0))
-    kept = path_bound(tables, arcs, prices, math.inf, 40)
-    stopped = path_bound(tables, arcs, prices, 10.0, 40, expired=lambda: True)
-    moved = path_bound(tables, arcs, prices, 10.0, 40, expired=never)
-    assert kept.root() == stopped.root() < moved.root()
-    assert (kept.prices.device == prices.device).all()
-
-
-def test_where_nothing_fits_the_bound_is_infinite() -> None:
-    """Devices that hold a block each and never the head show at once that there is no way."""
-    question = case(
-        device("b/cuda:0", 100 * MB), model=workload([50 * MB] * 2, head=400 * MB), asked=options()
+def in_one_memory(objective: Objective, ram: int, **wished: object) -> Problem:
+    """Three quick devices in one memory that is too small for them, and a slow one elsewhere."""
+    near = [device(f"b/cpu:{index}", 160 * MB, 5e11 / (1 + index)) for index in range(3)]
+    asked = options(objective).model_copy(update=wished)
+    question = Case(
+        registry(*near, device("c/cuda:0", 1000 * MB, 1e10), nodes=("a",), ram={"b": ram * MB}),
+        workload([(30 + 5 * (at % 3)) * MB for at in range(10)]),
+        asked,
     )
-    problem = question.problem()._replace(peak=Weights())
-    tables = tables_of(problem)
-    assert path_bound(tables, Arcs(tables), free(tables), 1.0, 40).root() == math.inf
+    return question.problem()
 
 
-def test_nothing_is_left_to_pay_at_the_end() -> None:
-    """Behind the last block the bound is nothing."""
-    tables = tables_of(mixed().problem())
-    bound = path_bound(tables, Arcs(tables), free(tables), 1.0, 5)
-    used = np.zeros((2, len(tables.classes)))
-    assert bound.rest(used, np.array([CLOSED, 0], dtype=np.int16))[:, -1].tolist() == [0.0, 0.0]
+@pytest.mark.parametrize("objective", ["latency", "balanced", "throughput"])
+def test_bytes_of_a_scarce_memory_have_a_price(objective: Objective) -> None:
+    """With it the bound is that of the linear program; where there is room, bytes cost nothing."""
+    scarce = in_one_memory(objective, 200)
+    relaxed = highs.solve(scarce, 20.0, relaxed=True).bound
+    bound = bound_of(scarce, least(scarce), 300)
+    assert (bound.prices.pool > 0).all()
+    assert 0.99 * relaxed <= bound.root() <= relaxed * (1 + 1e-7)
+    ample = bound_of(in_one_memory(objective, 2000))
+    assert ample.prices.pool == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("price", [0.0, 0.5])
-def test_a_shared_memory_has_a_price_as_long_as_one_of_its_devices_is_unused(price: float) -> None:
-    """The room of a memory is taken off what is left once, and not when all of it is used."""
-    near = [device(f"b/cpu:{index}", 160 * MB, 5e11 / (1 + index)) for index in range(2)]
-    question = case(*near, device("c/cuda:0", 400 * MB, 1e11), model=workload([50 * MB] * 4))
-    problem = question.problem()
-    tables = tables_of(problem)
-    assert len(tables.pool_capacity) == 1
-    per_byte = price / tables.pool_capacity
-    prices = Prices(np.zeros(len(tables.classes)), per_byte)
-    bound = path_bound(tables, Arcs(tables), prices, math.inf, 0)
-    shared = tables.pools[0]
-    closed = np.full(2, CLOSED, dtype=np.int16)
-    used = np.array([0 * shared, shared])
-    half, none = bound.rest(used, closed)[:, 1]
-    assert half == pytest.approx(max(0.0, none - price))
+def test_who_must_be_used_is_paid_for_it() -> None:
+    """A required device that nobody would use has a negative price, and the bound pays for it."""
+    problem = in_one_memory("latency", 2000, require=("c/cuda:0",))
+    relaxed = highs.solve(problem, 20.0, relaxed=True).bound
+    bound = bound_of(problem, least(problem), 300)
+    at = next(k for k, one in enumerate(tables_of(problem).classes) if one.devices == ("c/cuda:0",))
+    assert bound.prices.device[at] < 0.0
+    assert 0.99 * relaxed <= bound.root() <= relaxed * (1 + 1e-7)
+
+
+def test_nodes_that_are_too_many_have_a_price() -> None:
+    """Where fewer nodes may take part than would, the bound is that of the linear program."""
+    devices = [
+        device("a/cuda:0", bandwidth=1e10),
+        *(device(f"{n}/cuda:0", 150 * MB) for n in "bcd"),
+    ]
+    model = workload([30 * MB] * 10)
+    every, two = (
+        case(*devices, model=model, asked=options(max_nodes=most)).problem() for most in (None, 2)
+    )
+    best = least(two)
+    relaxed = highs.solve(two, 20.0, relaxed=True).bound
+    bound = bound_of(two, best, 300).root()
+    assert bound_of(every, best, 300).root() < 0.9 * bound
+    assert 0.99 * relaxed <= bound <= relaxed * (1 + 1e-7)
+
+
+@pytest.mark.parametrize(("objective", "prompt"), ASKED)
+def test_without_time_there_are_no_prices(objective: Objective, prompt: int) -> None:
+    """Stopped at once the bound is that of no prices, and shares in the slowest stage are equal."""
+    tables = tables_of(mixed(objective, prompt))
+    arcs = Arcs(tables)
+    stopped = path_bound(tables, arcs, 10.0, expired=lambda: True)
+    assert stopped.root() == path_bound(tables, arcs, 10.0, steps=1).root()
+    assert not stopped.prices.device.any()
+    assert len(np.unique(stopped.prices.slow)) == 1
+    assert float(stopped.prices.slow @ arcs.counts) == pytest.approx(float(tables.peaked))
+    assert path_bound(tables, arcs, 10.0).root() > stopped.root()
+
+
+def test_a_bound_that_is_enough_is_not_made_better() -> None:
+    """The look for prices ends as soon as the bound reaches the target."""
+    problem = mixed("latency", 100)
+    looks = list[None]()
+
+    def look() -> bool:
+        looks.append(None)
+        return False
+
+    tables, arcs = tables_of(problem), Arcs(tables_of(problem))
+    whole = path_bound(tables, arcs, math.inf).root()
+    assert path_bound(tables, arcs, 0.9 * whole, look).root() >= 0.9 * whole
+    assert len(looks) < 50
+
+
+@pytest.mark.parametrize(("objective", "prompt"), ASKED)
+def test_where_nothing_fits_the_bound_is_infinite(objective: Objective, prompt: int) -> None:
+    """Devices that hold a block each and never the head show at once that there is no way."""
+    asked = options(objective, prompt_tokens=prompt)
+    model = workload([50 * MB] * 2, head=400 * MB)
+    problem = case(device("b/cuda:0", 100 * MB), model=model, asked=asked).problem()
+    for target in (1.0, math.inf):
+        assert bound_of(problem, target).root() == math.inf
+
+
+@pytest.mark.parametrize(("objective", "prompt"), ASKED)
+def test_where_nothing_takes_a_second_the_bound_is_infinite(
+    objective: Objective, prompt: int
+) -> None:
+    """Cards beside the coordinator have no wire; these hold the small block alone, and no head."""
+    small = [device(f"a/cuda:{index}", 45 * MB) for index in range(5)]
+    model = workload([100 * MB, 10 * MB], head=50 * MB)
+    problem = case(*small, model=model, asked=options(objective, prompt_tokens=prompt)).problem()
+    assert tables_of(problem).classes
+    assert bound_of(problem).root() == math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,45 @@ from hgx.planner.placement import price
 from hgx.planner.polish import polish
 from hgx.planner.problem import Arrangement, Weights
 from hgx.planner.tables import build_tables
-from tests.planner.by_hand import allowed, never, placement_of_runs, runs_of, summed
+from tests.planner.by_hand import (
+    allowed,
+    in_order,
+    never,
+    placement_of_runs,
+    runs_of,
+    slowest,
+    summed,
+)
 from tests.planner.made import LONG_PROMPT, MB, Case, case, cases, device, workload
 from tests.planner.oracle import Oracle
 from tests.planner.oracles.reading import opens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from hgx.core.plan import Objective
     from hgx.planner.polish import Polished
     from hgx.planner.problem import Problem
+    from hgx.planner.search import Run
     from hgx.planner.tables import Tables
 
 SUMS: tuple[Objective, ...] = ("latency", "balanced")
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
+
+
+def polished_by(
+    tables: Tables,
+    runs: Sequence[Run],
+    kicks: int,
+    *,
+    good_enough: float = 0.0,
+    limit: float = math.inf,
+    expired: Callable[[], bool] = never,
+) -> Polished:
+    """Polish what adds up, with stages no longer than a limit."""
+    arcs = Arcs(tables)
+    return polish(arcs, arcs.within(limit), runs, expired, good_enough=good_enough, kicks=kicks)
 
 
 def check(problem: Problem, tables: Tables, polished: Polished) -> None:
@@ -67,10 +93,46 @@ def test_never_worse_than_what_it_begins_with(
     found = list(allowed(problem))
     assume(found)
     placement, stages = data.draw(st.sampled_from(found[:200]))
-    polished = polish(Arcs(tables), runs_of(tables, placement), 0.0, kicks, never)
+    polished = polished_by(tables, runs_of(tables, placement), kicks)
     assert polished.objective <= summed(problem, stages) * (1 + 1e-9)
     assert polished.objective >= Oracle(problem._replace(peak=Weights())).best() * (1 - 1e-9)
     check(problem, tables, polished)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    question=cases(
+        devices=4,
+        blocks=5,
+        coordinators=("a",),
+        objectives=("balanced",),
+        prompts=(100, LONG_PROMPT),
+    ),
+    which=st.sampled_from(ARRANGEMENTS),
+    share=st.floats(0, 1),
+    data=st.data(),
+)
+def test_under_a_limit_no_stage_takes_much_longer(
+    question: Case, which: Arrangement, share: float, data: st.DataObject
+) -> None:
+    """Whatever it begins with, what comes out has no stage beyond a limit, but for its wires."""
+    problem = question.problem(arrangement=which)._replace(pools=(), required=())
+    tables = build_tables(problem, device_limits(problem))
+    found = list(allowed(problem))
+    assume(found)
+    placement, _ = data.draw(st.sampled_from(found[:200]))
+    peaks = sorted(slowest(problem, stages) for _, stages in found)
+    limit = peaks[int(share * (len(peaks) - 1))] * (1 + 1e-9)
+    polished = polished_by(tables, runs_of(tables, placement), 5, limit=limit)
+    if not polished.runs:
+        assert polished.objective == math.inf
+        return
+    check(problem, tables, polished)
+    arcs = Arcs(tables)
+    assert arcs.peaked is not None
+    wires = float((arcs.peaked.enter + arcs.peaked.leave).max())
+    stages = price(problem, placement_of_runs(tables, polished.runs), device_limits(problem))
+    assert slowest(problem, stages) <= limit + wires
 
 
 def fleet(seed: int) -> tuple[Problem, Tables]:
@@ -89,27 +151,12 @@ def fleet(seed: int) -> tuple[Problem, Tables]:
     return problem, build_tables(problem, device_limits(problem))
 
 
-def in_order(problem: Problem) -> tuple[tuple[str, int, int], ...]:
-    """Fill one device after the other; the last takes what is left."""
-    limits, placement, begin = device_limits(problem), list[tuple[str, int, int]](), 0
-    for slot in problem.slots:
-        for last in range(problem.n_block - 1, begin - 1, -1):
-            stages = price(problem, ((slot.device, begin, last),), limits)
-            if stages[0].memory.total_bytes <= limits[slot.device]:
-                placement.append((slot.device, begin, last))
-                begin = last + 1
-                break
-        if begin == problem.n_block:
-            return tuple(placement)
-    raise AssertionError
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_from_a_bad_placement_it_comes_near_the_best(seed: int) -> None:
     """On a fleet small enough to know the optimum of, kicks bring it within two per cent."""
     problem, tables = fleet(seed)
     best = Oracle(problem).best()
-    polished = polish(Arcs(tables), runs_of(tables, in_order(problem)), 0.0, 60, never)
+    polished = polished_by(tables, runs_of(tables, in_order(problem)), 60)
     check(problem, tables, polished)
     assert best * (1 - 1e-9) <= polished.objective <= 1.02 * best
 
@@ -118,7 +165,7 @@ def test_the_same_placement_is_polished_alike() -> None:
     """What is exchanged at random is the same every time."""
     problem, tables = fleet(0)
     runs = runs_of(tables, in_order(problem))
-    one, other = (polish(Arcs(tables), runs, 0.0, 20, never) for _ in range(2))
+    one, other = (polished_by(tables, runs, 20) for _ in range(2))
     assert one == other
 
 
@@ -132,11 +179,11 @@ def test_good_enough_or_out_of_time_it_stops() -> None:
         asked.append(None)
         return False
 
-    stopped = polish(Arcs(tables), runs, 0.0, 20, lambda: True)
+    stopped = polished_by(tables, runs, 20, expired=lambda: True)
     assert {run[0] for run in stopped.runs} >= {run[0] for run in runs}
     check(problem, tables, stopped)
-    content = polish(Arcs(tables), runs, 1e9, 1000, count)
-    eager = polish(Arcs(tables), runs, 0.0, 20, never)
+    content = polished_by(tables, runs, 1000, good_enough=1e9, expired=count)
+    eager = polished_by(tables, runs, 20)
     assert eager.objective <= content.objective <= stopped.objective
     assert len(asked) < 200
 
@@ -146,4 +193,4 @@ def test_a_device_without_others_is_left_alone() -> None:
     problem = case(device("b/cuda:0")).problem()
     tables = build_tables(problem, device_limits(problem))
     runs = runs_of(tables, (("b/cuda:0", 0, 3),))
-    assert polish(Arcs(tables), runs, 0.0, 1000, never).runs == runs
+    assert polished_by(tables, runs, 1000).runs == runs
