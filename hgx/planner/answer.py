@@ -18,7 +18,7 @@ from hgx.planner.constraints import device_limits
 from hgx.planner.explain import explain
 from hgx.planner.placement import first_token_s, price, total_objective
 from hgx.planner.scores import score_devices
-from hgx.planner.search import WORTHWHILE
+from hgx.planner.search.found import WORTHWHILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -47,7 +47,7 @@ class Cost(NamedTuple):
     finish: Floats
 
     def plus(self, other: Cost, weight: Floats) -> Cost:
-        """Add another measure, weighted by class."""
+        """Add another measure, weighted by class; all of that must be finite."""
         wires = [one + weight * more for one, more in zip(self[2:], other[2:], strict=True)]
         inner = self.inner + weight[None, :, None] * other.inner
         return Cost(inner, self.last + weight * other.last, *wires)
@@ -102,6 +102,7 @@ class Arcs:
         tables: Stage tables of at least one class.
 
     Attributes:
+        tables: Those stage tables.
         n_block: Number of blocks ``n``.
         counts: Devices per class, shape ``(classes,)``.
         group: Index of the remote node that a class shares with others; ``n_group`` for none.
@@ -112,7 +113,7 @@ class Arcs:
 
     def __init__(self, tables: Tables) -> None:
         classes = tables.classes
-        self._tables = tables
+        self.tables = tables
         self.n_block = tables.n_block
         self.counts = np.array([float(len(one.devices)) for one in classes])
         groups = np.array([one.group for one in classes])
@@ -160,8 +161,8 @@ class Arcs:
     @cached_property
     def longest(self) -> int:
         """Blocks of the longest stage that is not the last; at least 1."""
-        widest = max(one.limit for one in self._tables.classes)
-        begin, end = np.nonzero(self._tables.classes[0].stage_bytes.inner <= widest)
+        widest = max(one.limit for one in self.tables.classes)
+        begin, end = np.nonzero(self.tables.classes[0].stage_bytes.inner <= widest)
         return max(1, int((end - begin).max(initial=0)))
 
     @cached_property
@@ -170,8 +171,8 @@ class Arcs:
 
         With weights as ``Problem.total`` has them.
         """
-        classes, n = self._tables.classes, self.n_block
-        if self._tables.bottleneck:
+        classes, n = self.tables.classes, self.n_block
+        if self.tables.bottleneck:
             zero = np.zeros(n + 1)
             return self._cost([zero] * len(classes), [0.0] * len(classes), [Hop()] * len(classes))
         heads = [float(one.unit[-1]) for one in classes]
@@ -180,8 +181,8 @@ class Arcs:
     @cached_property
     def peaked(self) -> Cost | None:
         """Seconds of which the slowest stage's count, as ``Problem.peak`` weighs them, if any."""
-        classes = self._tables.classes
-        if not self._tables.peaked:
+        classes = self.tables.classes
+        if not self.tables.peaked:
             return None
         heads = [float(one.peak_unit[-1]) for one in classes]
         hops = [one.peak_hop for one in classes]
@@ -211,7 +212,7 @@ class Arcs:
 
     def _cost(self, upto: list[Floats], heads: list[float], hops: list[Hop]) -> Cost:
         """Costs from those of the blocks before each boundary, of the head, and on the wire."""
-        classes, n = self._tables.classes, self.n_block
+        classes, n = self.tables.classes, self.n_block
         limits = np.array([one.limit for one in classes])
         before = np.array(upto).T  # (n + 1, classes)
         ends = np.minimum(self.ends, n)
@@ -225,14 +226,14 @@ class Arcs:
     @cached_property
     def bytes(self) -> Floats:
         """Bytes of ``l + 1`` blocks from ``b`` at ``[b, l]``; shape ``(n, longest)``."""
-        taken = self._tables.classes[0].stage_bytes.inner
+        taken = self.tables.classes[0].stage_bytes.inner
         ends = np.minimum(self.ends, self.n_block)
         return np.take_along_axis(taken[: self.n_block], ends, axis=1)
 
     @cached_property
     def last_bytes(self) -> Floats:
         """Bytes of all blocks from ``b`` and the head, shape ``(n, classes)``."""
-        return np.array([one.last_bytes[: self.n_block] for one in self._tables.classes]).T
+        return np.array([one.last_bytes[: self.n_block] for one in self.tables.classes]).T
 
     @cached_property
     def ends(self) -> Indices:

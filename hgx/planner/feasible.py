@@ -14,11 +14,11 @@ import numpy as np
 from hgx.errors import ModelError
 from hgx.planner.constraints import cannot_fit, device_limits
 from hgx.planner.cost import Hop
-from hgx.planner.exact import solve_exactly
 from hgx.planner.greedy import solve_greedily
 from hgx.planner.problem import Arrangement, Seconds, Weights
-from hgx.planner.reach import Slowest
-from hgx.planner.reporter import Silent
+from hgx.planner.search.exact import solve_exactly
+from hgx.planner.search.reach import Slowest
+from hgx.planner.search.reporter import Silent
 from hgx.planner.tables import build_tables
 
 if TYPE_CHECKING:

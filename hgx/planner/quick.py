@@ -10,7 +10,7 @@ from hgx.planner.alone import best_alone
 from hgx.planner.bound import lower_bound
 from hgx.planner.constraints import cannot_fit, device_limits
 from hgx.planner.problem import Arrangement, Weights
-from hgx.planner.search import WORTHWHILE
+from hgx.planner.search.found import WORTHWHILE
 from hgx.planner.tables import build_tables
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from hgx.planner.calibrate import NO_CORRECTIONS
 from hgx.planner.candidate import Candidate
 from hgx.planner.constraints import bytes_short, cannot_fit, host_shortage
 from hgx.planner.coordinators import rank_coordinators
-from hgx.planner.exact import solve_exactly
 from hgx.planner.experts import best_with_experts_away
 from hgx.planner.feasible import Judge
 from hgx.planner.fits import fits
@@ -28,7 +27,8 @@ from hgx.planner.greedy import solve_greedily
 from hgx.planner.problem import Arrangement, Problem, Question, rearranged
 from hgx.planner.quick import quick_bound
 from hgx.planner.scores import score_devices
-from hgx.planner.search import WORTHWHILE
+from hgx.planner.search.exact import solve_exactly
+from hgx.planner.search.found import WORTHWHILE
 from hgx.planner.shortage import explain_shortage
 from hgx.planner.timer import Timer
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hgx.core.registry import Registry
     from hgx.core.workload import Workload
     from hgx.planner.calibrate import Correction
-    from hgx.planner.reporter import Reporter
+    from hgx.planner.search.reporter import Reporter
     from hgx.planner.timer import Clock
 
 SEARCH_SHARE = 0.93

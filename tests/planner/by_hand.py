@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from hgx.planner.arcs import Arcs, Step
 from hgx.planner.constraints import broken_limits, device_limits, wish_broken
-from hgx.planner.graph import build_graph
-from hgx.planner.paths import ANY, STEPS, path_bound
 from hgx.planner.placement import price, total_objective, weighted
 from hgx.planner.problem import Arrangement
-from hgx.planner.search import Run, Search
+from hgx.planner.search.found import Run
+from hgx.planner.search.graph import build_graph
+from hgx.planner.search.labels import Search
+from hgx.planner.search.paths import ANY, STEPS, path_bound
 from hgx.planner.tables import build_tables
 from tests.planner.made import placements
 from tests.planner.oracles.reading import beside, hopeless, opens
@@ -20,11 +21,11 @@ from tests.planner.oracles.reading import beside, hopeless, opens
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hgx.planner.paths import Prices, Span
     from hgx.planner.placement import Placement, PricedStage
     from hgx.planner.problem import Problem
-    from hgx.planner.reporter import Reporter
-    from hgx.planner.search import Found
+    from hgx.planner.search.found import Found
+    from hgx.planner.search.paths import Prices, Span
+    from hgx.planner.search.reporter import Reporter
     from hgx.planner.tables import Tables
 
 WIDE = 1 << 18
@@ -99,7 +100,7 @@ def searched(
         reporter: Watches.
     """
     arcs = Arcs(tables)
-    bound = path_bound(tables, arcs, target, steps=steps, span=span)
+    bound = path_bound(arcs, target, steps=steps, span=span)
     graph = build_graph(arcs, bound, target - bound.root())
     return Search(tables, bound, graph, expired, reporter).run(target, width)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.planner.arcs import Arcs
-    from hgx.planner.within import Reach
+    from hgx.planner.search.within import Reach
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]

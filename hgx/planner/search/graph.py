@@ -1,10 +1,10 @@
 """The stages that may be part of something better, as edges between places, the best ones first.
 
 A *place* is a boundary between blocks, and where the hidden states are there: at the coordinator,
-or on a node. By the prices of ``hgx.planner.paths`` every edge has a reduced cost, which is what a
-path becomes longer by that takes it in place of the best way on: nothing below zero. So a path of
-length ``root + slack`` so far may go on by the edges of a reduced cost below ``gap - slack``, if it
-is to stay below ``root + gap``; no other stage is looked at.
+or on a node. By the prices of ``hgx.planner.search.paths`` every edge has a reduced cost, which is
+what a path becomes longer by that takes it in place of the best way on: nothing below zero. So a
+path of length ``root + slack`` so far may go on by the edges of a reduced cost below ``gap -
+slack``, if it is to stay below ``root + gap``; no other stage is looked at.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.planner.arcs import Arcs, Cost
-    from hgx.planner.paths import PathBound
+    from hgx.planner.search.paths import PathBound
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]

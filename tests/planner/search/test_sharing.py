@@ -10,11 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.bound import lower_bound
-from hgx.planner.exact import solve_exactly
 from hgx.planner.problem import Arrangement
-from hgx.planner.reach import FEW_ROUNDS, Slowest
-from hgx.planner.reporter import Silent
-from hgx.planner.sharing import Shared, named, share_memories
+from hgx.planner.search.exact import solve_exactly
+from hgx.planner.search.reach import FEW_ROUNDS, Slowest
+from hgx.planner.search.reporter import Silent
+from hgx.planner.search.sharing import Shared, named, share_memories
 from tests.planner.by_hand import least, never, runs_of, tables_of
 from tests.planner.made import (
     MB,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hgx.planner.problem import Problem
-    from hgx.planner.search import Found
+    from hgx.planner.search.found import Found
     from hgx.planner.tables import Tables
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)

@@ -62,12 +62,12 @@ def climb(
         start: Where to begin.
         floor: Least value of every coordinate, or of each; it may be infinite.
         stride: First guess of the step's length, as distance per slope.
-        accuracy: What the planes must promise for another step.
+        accuracy: What the planes must promise, as far as a step goes, for another one.
         most: Points to ask at most.
         expired: Returns whether to stop.
 
     Returns:
-        The best point that was asked.
+        The last centre: no point that was asked is better by a good part of what was promised.
     """
     centre = start
     best, slope = ask(start)

@@ -14,7 +14,7 @@ and that each is used at most once: with ``phi[k][l]`` the least of ``c - pi`` o
 what the linear relaxation lacks: a device costs its wire whole, however little it is used.
 
 Where the slowest stage's seconds count, stages pay their share of them as in
-``hgx.planner.paths``.
+``hgx.planner.search.paths``.
 
 Devices of one far node pay the way to and from it once at least, however many they are. One stage
 has the output head: it is the one whose run ends with the last block. Subgradient steps make the
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.bundle import climb
+from hgx.planner.search.bundle import climb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.planner.arcs import Arcs, Cost
-    from hgx.planner.paths import PathBound, Span
+    from hgx.planner.search.paths import PathBound, Span
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]

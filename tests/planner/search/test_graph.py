@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.graph import build_graph
-from hgx.planner.paths import STEPS, Span, path_bound
 from hgx.planner.placement import total_objective, weighted
 from hgx.planner.problem import Arrangement
+from hgx.planner.search.graph import build_graph
+from hgx.planner.search.paths import STEPS, Span, path_bound
 from tests.planner.by_hand import allowed, least, paid, slowest, steps_of, tables_of
 from tests.planner.made import LONG_PROMPT, MB, Case, case, cases, device, options, workload
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hgx.planner.arcs import Step
-    from hgx.planner.graph import Graph
-    from hgx.planner.paths import PathBound
     from hgx.planner.placement import PricedStage
     from hgx.planner.problem import Problem
+    from hgx.planner.search.graph import Graph
+    from hgx.planner.search.paths import PathBound
     from hgx.planner.tables import Tables
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
@@ -99,7 +99,7 @@ def test_what_is_below_bound_and_gap_is_there(
     found = [stages for _, stages in allowed(problem)]
     assume(found)
     best = min(total_objective(problem, stages) for stages in found)
-    bound = path_bound(tables, Arcs(tables), 10 * best, steps=steps)
+    bound = path_bound(Arcs(tables), 10 * best, steps=steps)
     check(problem, tables, bound, gap * best, found)
 
 
@@ -121,7 +121,7 @@ def test_what_takes_longer_than_its_span_is_not_there(
     low, high = (peaks[int(share * (len(peaks) - 1))] for share in sorted(shares))
     arcs = Arcs(tables)
     span = Span(low * (1 - 1e-9), high * (1 + 1e-9))
-    bound = path_bound(tables, arcs, 10 * least(problem), span=span)
+    bound = path_bound(arcs, 10 * least(problem), span=span)
     check(problem, tables, bound, math.inf, found)
     assert (build_graph(arcs, bound, math.inf).peaked <= span.high).all()
 
@@ -140,7 +140,7 @@ def test_the_best_edges_of_a_place_come_first(
     tables = tables_of(problem)
     assume(tables.classes)
     arcs = Arcs(tables)
-    bound = path_bound(tables, arcs, math.inf, steps=5)
+    bound = path_bound(arcs, math.inf, steps=5)
     assume(math.isfinite(bound.root()))
     graph = build_graph(arcs, bound, math.inf)
     places = np.arange(bound.ahead.size)
@@ -166,7 +166,7 @@ def test_no_edge_is_below_no_slack() -> None:
     """Where nothing may be better, or the slack is used up, there is no way on."""
     tables = tables_of(case(device("b/cuda:0"), device("c/cuda:0", bandwidth=2e11)).problem())
     arcs = Arcs(tables)
-    bound = path_bound(tables, arcs, math.inf)
+    bound = path_bound(arcs, math.inf)
     graph = build_graph(arcs, bound, math.inf)
     places = np.arange(bound.ahead.size)
     assert len(graph.at)
@@ -185,7 +185,7 @@ def test_who_may_not_be_first_has_no_edge_from_the_beginning() -> None:
     for which, first in zip(ARRANGEMENTS, (True, False), strict=True):
         tables = tables_of(question.problem(arrangement=which))
         arcs = Arcs(tables)
-        graph = build_graph(arcs, path_bound(tables, arcs, math.inf), math.inf)
+        graph = build_graph(arcs, path_bound(arcs, math.inf), math.inf)
         beginning = np.unique(graph.at[graph.tail == 0]).tolist()
         host = next(k for k, one in enumerate(tables.classes) if one.devices == ("a/cpu:0",))
         assert beginning == ([host] if first else [k for k in range(2) if k != host])
@@ -199,7 +199,7 @@ def test_edges_inside_a_node_stay_there(objective: str) -> None:
     asked = options().model_copy(update={"objective": objective})
     tables = tables_of(case(*devices, model=workload([50 * MB] * 3), asked=asked).problem())
     arcs = Arcs(tables)
-    graph = build_graph(arcs, path_bound(tables, arcs, math.inf), math.inf)
+    graph = build_graph(arcs, path_bound(arcs, math.inf), math.inf)
     inside = (graph.tail >= graph.n_block) | (graph.head >= graph.n_block)
     assert inside.any()
     assert (arcs.group[graph.at[inside]] == 0).all()

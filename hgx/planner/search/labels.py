@@ -11,9 +11,7 @@ is as small as the bound is good.
 Where the slowest stage's seconds count, every device pays its share of it at least for the slowest
 stage so far, whatever its own stage takes: what is missing to that raises the slack as well.
 
-What a label has taken of a shared memory matters as far as others could miss it: while all of its
-devices that are left could have their fill, it counts as much as leaves them that; once all are
-used, as nothing. Room that nobody can use any more raises the slack by its price.
+Shared memories are kept account of in ``hgx.planner.search.memory``.
 
 Layers, one per number of stages, may be cut to a width. Then the least slack of what was cut is
 what remains proven, and a wider search may prove more.
@@ -26,16 +24,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.planner.keys import key_weights
-from hgx.planner.reporter import Silent
+from hgx.planner.search.found import WORTHWHILE, Found, Run
+from hgx.planner.search.memory import Memory
+from hgx.planner.search.reporter import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from hgx.planner.graph import Graph
-    from hgx.planner.paths import PathBound
-    from hgx.planner.reporter import Reporter
+    from hgx.planner.search.graph import Graph
+    from hgx.planner.search.paths import PathBound
+    from hgx.planner.search.reporter import Reporter
     from hgx.planner.tables import Tables
 
     Floats = NDArray[np.float64]
@@ -49,33 +49,6 @@ ROUNDS = 3
 
 NEIGHBOURS = 4
 """How many."""
-
-WORTHWHILE = 1e-9
-"""Relative improvement below which two objectives are the same."""
-
-
-class Run(NamedTuple):
-    """A stage of a found placement: blocks ``begin .. end-1`` on a device of a class."""
-
-    class_index: int
-    begin: int
-    end: int
-
-
-class Found(NamedTuple):
-    """What a search found.
-
-    Attributes:
-        objective: Seconds of the best placement; infinite when there is none below the target.
-        runs: Its stages in order, or nothing.
-        bound: No placement has an objective below this and below ``objective``.
-        states: States that were opened.
-    """
-
-    objective: float
-    runs: tuple[Run, ...]
-    bound: float
-    states: int
 
 
 class _Labels(NamedTuple):
@@ -153,7 +126,7 @@ class Search:
         self._reporter = reporter or Silent()
         self._counts = np.array([len(one.devices) for one in tables.classes], dtype=np.uint16)
         self._weights = key_weights(self._counts.astype(np.int64))
-        self._memory = _Memory(tables, bound)
+        self._memory = Memory(tables, bound)
         self._slow = bound.prices.slow
         self._low = bound.span.low
         # What nobody pays of the slowest stage's seconds.
@@ -338,48 +311,3 @@ def _undominated(labels: _Labels) -> Indices:
             break
         rows = rows[kept]
     return rows
-
-
-class _Memory:
-    """Memories that several devices share, as far as labels need to know.
-
-    Attributes:
-        shared: Whether there are any.
-    """
-
-    def __init__(self, tables: Tables, bound: PathBound) -> None:
-        self._pools = tables.pools
-        self._capacity = tables.pool_capacity
-        self._price = bound.prices.pool
-        self.shared = len(self._capacity) > 0
-        limits = np.array([one.limit for one in tables.classes])
-        self._appetite = np.minimum(limits, self._pools.T @ self._capacity) * self._pools
-        self._total = self._appetite @ np.array([float(len(c.devices)) for c in tables.classes])
-        # The memory each class is in; one too many where it is in none.
-        inside = self._pools.any(axis=0)
-        self._of = np.where(inside, self._pools.argmax(axis=0) if self.shared else 0, -1)
-
-    def start(self) -> Floats:
-        """What is taken of each, shape ``(1, pools)``."""
-        return np.maximum(0.0, self._capacity - self._total)[None, :]
-
-    def fits(self, taken: Floats, at: Indices, size: Floats) -> NDArray[np.bool_]:
-        """Whether stages on devices of classes still fit into their memory."""
-        pool = self._of[at]
-        left = self._capacity[pool] - taken[np.arange(len(at)), pool]
-        return (pool < 0) | (size <= left)
-
-    def after(
-        self, taken: Floats, at: Indices, size: Floats, used: NDArray[np.uint16]
-    ) -> tuple[Floats, Floats]:
-        """What is taken after stages, and the price of the room that nobody can use any more."""
-        pool = self._of[at]
-        rows = np.flatnonzero(pool >= 0)
-        pool = pool[rows]
-        real = taken[rows, pool] + size[rows]
-        wanted = self._total[pool] - (used[rows] * self._appetite[pool]).sum(axis=1)
-        counted = np.maximum(real, self._capacity[pool] - wanted)
-        taken[rows, pool] = np.where(wanted > 0, counted, 0.0)
-        unusable = np.zeros(len(at))
-        unusable[rows] = (counted - real) * self._price[pool]
-        return taken, unusable

@@ -6,11 +6,12 @@ do with fewer blocks, or with none. So a state of the search is a set of used de
 boundary, and two ways to the same set merge by the farther boundary. Whether the end can be reached
 is decided for one ``T`` after the other, by bisection: what is found brings the answer down to its
 own slowest stage, what is proven impossible brings the bound up to the next time that any stage can
-take. Where a device may not do with none, which ``hgx.planner.boundaries`` explains, what is found
-is right but not certainly the best: there the proof is a search with all boundaries in view.
+take. Where a device may not do with none, which ``hgx.planner.search.boundaries`` explains, what is
+found is right but not certainly the best: there the proof is a search with all boundaries in view.
 
-What is impossible shows early, without a search, by prices of blocks (``hgx.planner.packing``). The
-same proof is what is left where there are too many devices to try all sets of them.
+What is impossible shows early, without a search, by prices of blocks
+(``hgx.planner.search.packing``). The same proof is what is left where there are too many devices to
+try all sets of them.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.boundaries import ROUNDING, Boundaries
 from hgx.planner.keys import CLOSED, key_weights
-from hgx.planner.packing import Packing
-from hgx.planner.search import WORTHWHILE, Found, Run
-from hgx.planner.within import WAYS, StageTimes
+from hgx.planner.search.boundaries import ROUNDING, Boundaries
+from hgx.planner.search.found import WORTHWHILE, Found, Run
+from hgx.planner.search.packing import Packing
+from hgx.planner.search.within import WAYS, StageTimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from hgx.planner.reporter import Reporter
+    from hgx.planner.search.reporter import Reporter
+    from hgx.planner.search.within import Reach
     from hgx.planner.tables import Tables
-    from hgx.planner.within import Reach
 
     Indices = NDArray[np.intp]
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hgx.planner.arcs import Arcs
 from hgx.planner.constraints import broken_limits, device_limits
 from hgx.planner.placement import price
-from hgx.planner.polish import polish
 from hgx.planner.problem import Arrangement, Weights
+from hgx.planner.search.polish import polish
 from hgx.planner.tables import build_tables
 from tests.planner.by_hand import (
     allowed,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hgx.core.plan import Objective
-    from hgx.planner.polish import Polished
     from hgx.planner.problem import Problem
-    from hgx.planner.search import Run
+    from hgx.planner.search.found import Run
+    from hgx.planner.search.polish import Polished
     from hgx.planner.tables import Tables
 
 SUMS: tuple[Objective, ...] = ("latency", "balanced")

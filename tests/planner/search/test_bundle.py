@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.planner.bundle import SPARE, climb
+from hgx.planner.search.bundle import SPARE, climb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

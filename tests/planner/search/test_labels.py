@@ -12,11 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.graph import build_graph
-from hgx.planner.paths import STEPS, Span, path_bound
 from hgx.planner.placement import total_objective, weighted
 from hgx.planner.problem import Arrangement
-from hgx.planner.search import Search
+from hgx.planner.search.graph import build_graph
+from hgx.planner.search.labels import Search
+from hgx.planner.search.paths import STEPS, Span, path_bound
 from hgx.planner.solve import solve
 from tests.planner.by_hand import (
     WIDE,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from hgx.core.plan import Objective
     from hgx.planner.problem import Problem
-    from hgx.planner.search import Found
+    from hgx.planner.search.found import Found
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
@@ -325,9 +325,9 @@ def test_what_nobody_pays_of_the_slowest_stage_raises_the_bound() -> None:
     one, two = (weighted(stage, problem.peak) for stage in stages)
     assert one > two
     low = two / 2
-    whole = path_bound(tables, arcs, math.inf, steps=1)
+    whole = path_bound(arcs, math.inf, steps=1)
     half = whole._replace(vector=whole.vector / 2)
-    bound = path_bound(tables, arcs, math.inf, steps=1, span=Span(low=low), like=half)
+    bound = path_bound(arcs, math.inf, steps=1, span=Span(low=low), like=half)
     assert bound.prices.slow == pytest.approx(0.25)
     start = summed(problem, stages) + (one + two) / 4 + low / 2
     assert bound.root() == pytest.approx(start)
@@ -355,9 +355,9 @@ def test_room_that_nobody_can_use_raises_the_bound() -> None:
     tables = tables_of(problem)
     assert [one.devices for one in tables.classes] == [("b/cpu:0",), ("c/cuda:0",)]
     arcs = Arcs(tables)
-    free = path_bound(tables, arcs, math.inf, steps=1)
+    free = path_bound(arcs, math.inf, steps=1)
     dear = free._replace(vector=np.array([0.0, 0.0, 0.1]))  # nothing for devices, a little for room
-    bound = path_bound(tables, arcs, math.inf, steps=1, like=dear)
+    bound = path_bound(arcs, math.inf, steps=1, like=dear)
     graph = build_graph(arcs, bound, math.inf)
     first = (graph.tail == 0) & (graph.head > 0)
     lost = (tables.pool_capacity[0] - graph.taken[first]) * (graph.at[first] == 0)

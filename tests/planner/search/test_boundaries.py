@@ -8,14 +8,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.boundaries import Boundaries, state_keys
 from hgx.planner.constraints import device_limits
 from hgx.planner.keys import CLOSED
-from hgx.planner.packing import Packing
 from hgx.planner.placement import price
 from hgx.planner.problem import Arrangement
+from hgx.planner.search.boundaries import Boundaries, state_keys
+from hgx.planner.search.packing import Packing
+from hgx.planner.search.within import StageTimes
 from hgx.planner.tables import Tables, build_tables
-from hgx.planner.within import StageTimes
 from tests.planner.by_hand import allowed, never, placement_of_runs, slowest
 from tests.planner.made import MB, Case, case, cases, device, options, workload
 

@@ -10,10 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.paths import Span, path_bound
 from hgx.planner.placement import total_objective
 from hgx.planner.problem import Arrangement
-from hgx.planner.roster import roster_bound
+from hgx.planner.search.paths import Span, path_bound
+from hgx.planner.search.roster import roster_bound
 from tests.planner.by_hand import allowed, least, never, slowest, tables_of
 from tests.planner.made import (
     LONG_PROMPT,
@@ -46,7 +46,7 @@ def bounds(
 ) -> tuple[float, float]:
     """The bound by paths and the bound by rosters, which may be stopped."""
     arcs = Arcs(tables)
-    paths = path_bound(tables, arcs, target, steps=steps)
+    paths = path_bound(arcs, target, steps=steps)
     return paths.root(), roster_bound(arcs, paths, target, expired, steps).seconds
 
 
@@ -111,7 +111,7 @@ def test_no_placement_within_a_span_is_below_its_bound(
     span = Span(low * (1 - 1e-12), high * (1 + 1e-12))
     best = min(objective for peak, objective in found if span.low <= peak <= span.high)
     arcs = Arcs(tables)
-    paths = path_bound(tables, arcs, best, steps=steps, span=span)
+    paths = path_bound(arcs, best, steps=steps, span=span)
     rosters = roster_bound(arcs, paths, best, never, steps)
     assert paths.root() <= rosters.seconds <= best * (1 + 1e-9)
     assert (rosters.slow >= 0).all()

@@ -12,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.fleet import descend, search_around
 from hgx.planner.placement import total_objective
 from hgx.planner.problem import Arrangement
+from hgx.planner.search.fleet import descend, search_around
+from hgx.planner.search.roster import RosterBound
 from tests.planner.by_hand import (
     allowed,
     in_order,
@@ -31,7 +32,7 @@ from tests.planner.oracles.reading import seconds_of
 if TYPE_CHECKING:
     from hgx.core.plan import Objective
     from hgx.planner.problem import Problem
-    from hgx.planner.search import Found
+    from hgx.planner.search.found import Found
     from hgx.planner.tables import Tables
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
@@ -74,7 +75,7 @@ def test_never_worse_than_what_it_begins_with(
     check(problem, tables, descended)
     slow = np.full(len(tables.classes), 1.0 / arcs.counts.sum())
     better = descended.objective
-    for found in islice(search_around(arcs, descended.runs, slow, 0.0, never), 12):
+    for found in islice(search_around(arcs, descended.runs, RosterBound(0.0, slow), never), 12):
         assert best * (1 - 1e-9) <= found.objective <= better
         better = found.objective
         check(problem, tables, found)
@@ -103,7 +104,7 @@ def test_it_comes_near_the_best(objective: Objective, prompt: int) -> None:
     descended = descend(arcs, poor, never)
     assert descended.objective < sum(arcs.seconds(poor))
     slow = np.full(len(tables.classes), 1.0 / arcs.counts.sum())
-    answers = search_around(arcs, descended.runs, slow, 0.0, never)
+    answers = search_around(arcs, descended.runs, RosterBound(0.0, slow), never)
     found = list(islice(answers, 24))[-1]
     check(problem, tables, found)
     assert best.objective * (1 - 1e-9) <= found.objective <= 1.02 * best.objective
@@ -116,6 +117,6 @@ def test_good_enough_or_out_of_time_it_stops() -> None:
     arcs, runs = Arcs(tables), searched(tables, width=1).runs
     slow = np.zeros(len(tables.classes))
     content = sum(arcs.seconds(runs))
-    assert list(search_around(arcs, runs, slow, content, never)) == []
-    assert list(search_around(arcs, runs, slow, 0.0, lambda: True)) == []
+    assert list(search_around(arcs, runs, RosterBound(content, slow), never)) == []
+    assert list(search_around(arcs, runs, RosterBound(0.0, slow), lambda: True)) == []
     assert descend(arcs, runs, lambda: True).runs == ()

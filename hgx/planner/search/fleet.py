@@ -1,29 +1,34 @@
-"""Answers for fleets with too many sets of devices to try them all: local search.
+"""Fleets with too many sets of devices to try them all: a good answer, and how good it is.
 
-Where stages add up, that is ``hgx.planner.polish``. Where the slowest stage counts besides, sums
-are polished under a limit for every stage that becomes ever smaller, and what is best with both is
-kept.
+The answer is that of a local search. Where stages add up, that is ``hgx.planner.search.polish``.
+Where the slowest stage counts besides, sums are polished under a limit for every stage that becomes
+ever smaller, and what is best with both is kept. The bound is that of the rosters
+(``hgx.planner.search.roster``), for spans of the slowest stage's seconds one by one.
 """
 
 from __future__ import annotations
 
 import random
-from itertools import cycle, product
+from itertools import cycle, islice, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hgx.planner.polish import polish
-from hgx.planner.search import WORTHWHILE, Found, Run
+from hgx.planner.search.found import WORTHWHILE, Found, Run
+from hgx.planner.search.polish import polish
+from hgx.planner.search.roster import roster_bound
+from hgx.planner.search.spans import divide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from hgx.planner.arcs import Arcs
+    from hgx.planner.search.paths import PathBound
+    from hgx.planner.search.roster import RosterBound
+    from hgx.planner.search.standing import Standing
 
-    Floats = NDArray[np.float64]
+ROUNDS = 8
+"""Local searches for a better answer, where some time is to be left for a better bound."""
 
 LOWER = 0.85
 """Each limit, as part of what the slowest stage took under the one before."""
@@ -36,6 +41,39 @@ AROUND = (1.0, 1.05, 0.95, 0.9)
 
 KICKS = 4
 """How often a local search starts anew under one of them."""
+
+
+def improve(
+    arcs: Arcs,
+    standing: Standing,
+    bound: PathBound,
+    expired: Callable[[], bool],
+) -> None:
+    """Make an answer better, and prove how good it is, until time is up.
+
+    Args:
+        arcs: All stages; no memory is shared, and nothing is wished of the devices.
+        standing: What is known; it is made better. Where nothing is, nothing is done.
+        bound: Bound for all placements.
+        expired: Returns whether to stop.
+    """
+    if not standing.best_runs or standing.proven:
+        return
+    standing.take(descend(arcs, standing.best_runs, expired))
+    rosters = roster_bound(arcs, bound, standing.objective, expired)
+    standing.prove(rosters.seconds)
+    answers = search_around(arcs, standing.best_runs, rosters, expired)
+    for found in islice(answers, ROUNDS if arcs.tables.peaked else None):
+        standing.take(found)
+    if arcs.tables.peaked:
+        target = standing.objective
+        divide(
+            arcs,
+            standing,
+            bound,
+            lambda part, _: roster_bound(arcs, part, target, expired).seconds,
+            expired,
+        )
 
 
 def descend(arcs: Arcs, runs: Sequence[Run], expired: Callable[[], bool]) -> Found:
@@ -65,8 +103,7 @@ def descend(arcs: Arcs, runs: Sequence[Run], expired: Callable[[], bool]) -> Fou
 def search_around(
     arcs: Arcs,
     runs: Sequence[Run],
-    slow: Floats,
-    good_enough: float,
+    rosters: RosterBound,
     expired: Callable[[], bool],
 ) -> Iterator[Found]:
     """Start anew from changed placements, again and again, and give what is better.
@@ -74,9 +111,8 @@ def search_around(
     Args:
         arcs: All stages.
         runs: The placement to begin with.
-        slow: Share of every class in the slowest stage's seconds, as a bound has them: with these,
-            sums mean more than without.
-        good_enough: Objective in seconds at which to stop.
+        rosters: A bound, at which to stop, and its shares in the slowest stage's seconds: with
+            these, sums mean more than without.
         expired: Returns whether to stop.
 
     Yields:
@@ -85,13 +121,13 @@ def search_around(
     best = Found(sum(arcs.seconds(runs)), tuple(runs), 0.0, 0)
     draw = random.Random(0)  # noqa: S311 - the same question shall have the same answer
     for part, priced in cycle(product(AROUND, (True, False))):
-        if expired() or best.objective <= good_enough * (1 + WORTHWHILE):
+        if expired() or best.objective <= rosters.seconds * (1 + WORTHWHILE):
             break
         cost = arcs.added
         if arcs.finite_peaked is not None:
             limit = part * arcs.seconds(best.runs)[1]
             cost = arcs.within(limit * (1 + WORTHWHILE))
-            cost = cost.plus(arcs.finite_peaked, slow) if priced else cost
+            cost = cost.plus(arcs.finite_peaked, rosters.slow) if priced else cost
         found = polish(arcs, cost, best.runs, expired, kicks=KICKS, draw=draw)
         if found.runs:
             objective = sum(arcs.seconds(found.runs))

@@ -1,15 +1,15 @@
 """Whether devices reach the end within a time, with every boundary kept that a set of them reaches.
 
-``hgx.planner.reach`` keeps the farthest boundary alone, since a device may do with fewer blocks. It
-overlooks placements where a device may not do with none: what is required must have a stage, and a
-short stage on a far node may spare the next one there its wire. Here a state is a set of used
-devices with all boundaries that they can reach. From a boundary ``b`` a stage may end anywhere up
-to its farthest one, and that is the farther the later it begins; so what reaches ``e`` begins
-between the first boundary from which ``e`` can be reached, and ``e``: counts of the boundaries
-before each one tell at once whether there is any.
+``hgx.planner.search.reach`` keeps the farthest boundary alone, since a device may do with fewer
+blocks. It overlooks placements where a device may not do with none: what is required must have a
+stage, and a short stage on a far node may spare the next one there its wire. Here a state is a set
+of used devices with all boundaries that they can reach. From a boundary ``b`` a stage may end
+anywhere up to its farthest one, and that is the farther the later it begins; so what reaches ``e``
+begins between the first boundary from which ``e`` can be reached, and ``e``: counts of the
+boundaries before each one tell at once whether there is any.
 
 A boundary is dropped where the blocks behind it are worth more than all unused devices can hold, by
-the prices of ``hgx.planner.packing``.
+the prices of ``hgx.planner.search.packing``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.planner.keys import CLOSED
-from hgx.planner.search import Run
-from hgx.planner.within import WAYS
+from hgx.planner.search.found import Run
+from hgx.planner.search.within import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.planner.arcs import Arcs
-    from hgx.planner.packing import Packing
+    from hgx.planner.search.packing import Packing
+    from hgx.planner.search.within import Reach
     from hgx.planner.tables import Tables
-    from hgx.planner.within import Reach
 
     Indices = NDArray[np.intp]
     Mask = NDArray[np.bool_]

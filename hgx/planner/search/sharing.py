@@ -18,7 +18,7 @@ import numpy as np
 from hgx.planner.constraints import device_limits
 from hgx.planner.placement import price
 from hgx.planner.pools import Pool
-from hgx.planner.search import WORTHWHILE
+from hgx.planner.search.found import WORTHWHILE
 from hgx.planner.tables import build_tables
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from hgx.planner.placement import Placement, PricedStage
     from hgx.planner.problem import Problem
-    from hgx.planner.search import Found, Run
+    from hgx.planner.search.found import Found, Run
     from hgx.planner.tables import Tables
 
     Solve = Callable[[Tables, float, float], Found]
 
 
 class Shared(NamedTuple):
-    """What is known at the end; as in ``hgx.planner.minimise.Outcome``."""
+    """What is known at the end; as in ``hgx.planner.search.minimise.Outcome``."""
 
     objective: float
     placement: Placement

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.planner.arcs import Arcs, Cost
-    from hgx.planner.search import Run
+    from hgx.planner.search.found import Run
 
     Floats = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 
 from hgx.planner.constraints import bytes_short, host_shortage
 from hgx.planner.evaluate import evaluate
-from hgx.planner.exact import solve_exactly
 from hgx.planner.placement import total_objective
 from hgx.planner.problem import Arrangement, Question
+from hgx.planner.search.exact import solve_exactly
 from hgx.planner.solve import solve
 from tests.planner.by_hand import allowed, never
 from tests.planner.made import (

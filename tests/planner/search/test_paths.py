@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
-from hgx.planner.paths import STEPS, Span, path_bound
 from hgx.planner.placement import total_objective
 from hgx.planner.problem import Arrangement
+from hgx.planner.search.paths import STEPS, Span, path_bound
 from tests.planner.by_hand import allowed, least, paid, slowest, steps_of, tables_of
 from tests.planner.made import (
     LONG_PROMPT,
@@ -30,8 +30,8 @@ from tests.planner.oracles import highs
 
 if TYPE_CHECKING:
     from hgx.core.plan import Objective
-    from hgx.planner.paths import PathBound
     from hgx.planner.problem import Problem
+    from hgx.planner.search.paths import PathBound
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
@@ -49,7 +49,7 @@ ASKED: tuple[tuple[Objective, int], ...] = (
 def bound_of(problem: Problem, target: float = math.inf, steps: int = STEPS) -> PathBound:
     """The bound of a problem of which some device can hold a block."""
     tables = tables_of(problem)
-    return path_bound(tables, Arcs(tables), target, steps=steps)
+    return path_bound(Arcs(tables), target, steps=steps)
 
 
 @settings(max_examples=150, deadline=None)
@@ -137,9 +137,9 @@ def test_no_placement_within_a_span_is_below_its_bound(
     span = Span(low * (1 - 1e-12), high * (1 + 1e-12))
     best = min(objective for peak, objective in found if span.low <= peak <= span.high)
     arcs = Arcs(tables)
-    whole = path_bound(tables, arcs, best, steps=steps)
-    bound = path_bound(tables, arcs, best, steps=steps, span=span)
-    begun = path_bound(tables, arcs, best, steps=steps, span=span, like=whole)
+    whole = path_bound(arcs, best, steps=steps)
+    bound = path_bound(arcs, best, steps=steps, span=span)
+    begun = path_bound(arcs, best, steps=steps, span=span, like=whole)
     assert bound.root() <= best * (1 + 1e-9)
     assert whole.root() * (1 - 1e-9) <= begun.root() <= best * (1 + 1e-9)
 
@@ -223,12 +223,12 @@ def test_without_time_there_are_no_prices(objective: Objective, prompt: int) -> 
     """Stopped at once the bound is that of no prices, and shares in the slowest stage are equal."""
     tables = tables_of(mixed(objective, prompt))
     arcs = Arcs(tables)
-    stopped = path_bound(tables, arcs, 10.0, expired=lambda: True)
-    assert stopped.root() == path_bound(tables, arcs, 10.0, steps=1).root()
+    stopped = path_bound(arcs, 10.0, expired=lambda: True)
+    assert stopped.root() == path_bound(arcs, 10.0, steps=1).root()
     assert not stopped.prices.device.any()
     assert len(np.unique(stopped.prices.slow)) == 1
     assert float(stopped.prices.slow @ arcs.counts) == pytest.approx(float(tables.peaked))
-    assert path_bound(tables, arcs, 10.0).root() > stopped.root()
+    assert path_bound(arcs, 10.0).root() > stopped.root()
 
 
 def test_a_bound_that_is_enough_is_not_made_better() -> None:
@@ -240,9 +240,9 @@ def test_a_bound_that_is_enough_is_not_made_better() -> None:
         looks.append(None)
         return False
 
-    tables, arcs = tables_of(problem), Arcs(tables_of(problem))
-    whole = path_bound(tables, arcs, math.inf).root()
-    assert path_bound(tables, arcs, 0.9 * whole, look).root() >= 0.9 * whole
+    arcs = Arcs(tables_of(problem))
+    whole = path_bound(arcs, math.inf).root()
+    assert path_bound(arcs, 0.9 * whole, look).root() >= 0.9 * whole
     assert len(looks) < 50
 
 

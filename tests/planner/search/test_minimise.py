@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hgx.planner import minimise
-from hgx.planner.exact import solve_exactly
 from hgx.planner.greedy import solve_greedily
-from hgx.planner.minimise import MOST_SETS, Minimiser
 from hgx.planner.problem import Arrangement
+from hgx.planner.search import cheapest
+from hgx.planner.search.exact import solve_exactly
+from hgx.planner.search.minimise import MOST_SETS, minimise
 from tests.planner.by_hand import least, tables_of
 from tests.planner.made import (
     LONG_PROMPT,
@@ -75,7 +75,7 @@ def test_many_devices_have_a_good_answer_and_an_honest_bound(objective: Objectiv
 def test_sums_of_many_devices_are_nearly_proven() -> None:
     """Rosters and local search leave a per cent open, and prove more than the relaxation."""
     problem = fleet("latency")
-    outcome = Minimiser(problem, math.inf, after(LOOKS), None).run()
+    outcome = minimise(problem, math.inf, after(LOOKS), None)
     assert outcome.bound >= 0.98 * outcome.objective
     assert outcome.bound > highs.solve(problem, 20.0, relaxed=True).bound
 
@@ -104,8 +104,8 @@ def test_what_narrow_searches_leave_open_is_divided(
     best = least(problem)
     target = aim * best
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minimise, "WIDTHS", (1, 1, 2, 1 << 18))
-        outcome = Minimiser(problem, target, after(LOOKS), None).run()
+        patch.setattr(cheapest, "WIDTHS", (1, 1, 2, 1 << 18))
+        outcome = minimise(problem, target, after(LOOKS), None)
     if outcome.placement:
         assert outcome.objective == pytest.approx(best, rel=1e-8)
         assert seconds_of(problem, outcome.placement) == pytest.approx(best, rel=1e-8)
@@ -122,11 +122,11 @@ def test_a_fleet_is_divided_until_it_is_proven(
 ) -> None:
     """Whether a placement is known, better than the target, or neither: the proof comes."""
     problem = fleet(objective, prompt, count=10)
-    best = Minimiser(problem, math.inf, after(LOOKS), None).run()
+    best = minimise(problem, math.inf, after(LOOKS), None)
     assert best.bound == pytest.approx(best.objective, rel=1e-8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minimise, "WIDTHS", (8, 16, 32, 1 << 18))
-        outcome = Minimiser(problem, aim * best.objective, after(LOOKS), None).run()
+        patch.setattr(cheapest, "WIDTHS", (8, 16, 32, 1 << 18))
+        outcome = minimise(problem, aim * best.objective, after(LOOKS), None)
     if aim < 1:
         assert (outcome.objective, outcome.placement) == (math.inf, ())
         assert outcome.bound >= aim * best.objective * (1 - 1e-9)
@@ -141,6 +141,6 @@ def test_a_known_placement_is_where_the_local_search_begins() -> None:
     slowest = sorted(problem.slots, key=lambda slot: -float(slot.decode.blocks.sum()))
     target, known = solve_greedily(problem, [slot.device for slot in slowest])
     assert known
-    found = Minimiser(problem, target, after(LOOKS), None, known=known).run()
+    found = minimise(problem, target, after(LOOKS), None, known=known)
     assert found.objective < target
     assert seconds_of(problem, found.placement) == pytest.approx(found.objective, rel=1e-9)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.graph import WAYS
+from hgx.planner.search.graph import WAYS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

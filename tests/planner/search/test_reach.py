@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hgx.planner.constraints import device_limits
 from hgx.planner.placement import price
 from hgx.planner.problem import Arrangement
-from hgx.planner.reach import FEW_ROUNDS, MANY_ROUNDS, Slowest
-from hgx.planner.reporter import Silent
+from hgx.planner.search.reach import FEW_ROUNDS, MANY_ROUNDS, Slowest
+from hgx.planner.search.reporter import Silent
 from hgx.planner.tables import build_tables
 from tests.planner.by_hand import allowed, never, placement_of_runs, searched, slowest
 from tests.planner.made import MB, Case, case, cases, device, options, workload
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hgx.planner.problem import Problem
-    from hgx.planner.search import Found
+    from hgx.planner.search.found import Found
     from hgx.planner.tables import Tables
 
 WIDE = 1 << 14

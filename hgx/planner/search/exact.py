@@ -1,6 +1,7 @@
 """The exact solver: the best placement of one arrangement, and the proof that it is.
 
-A model on one device is decided by trying all; for several, ``hgx.planner.minimise`` searches.
+A model on one device is decided by trying all; for several, ``hgx.planner.search.minimise``
+searches.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.planner.alone import best_alone
-from hgx.planner.minimise import Minimiser, Outcome
 from hgx.planner.problem import Arrangement
-from hgx.planner.search import WORTHWHILE
+from hgx.planner.search.found import WORTHWHILE
+from hgx.planner.search.minimise import Outcome, minimise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hgx.planner.placement import Placement
     from hgx.planner.problem import Problem
-    from hgx.planner.reporter import Reporter
+    from hgx.planner.search.reporter import Reporter
 
 
 def solve_exactly(
@@ -43,4 +44,4 @@ def solve_exactly(
         if objective < target * (1 - WORTHWHILE):
             return Outcome(objective, placement, objective, 0)
         return Outcome(np.inf, (), min(objective, target), 0)
-    return Minimiser(problem, target, expired, reporter, known).run()
+    return minimise(problem, target, expired, reporter, known)
