@@ -39,8 +39,8 @@ FUTILE = 2
 AROUND = (1.0, 1.05, 0.95, 0.9)
 """Limits for every stage, as parts of what the best answer's slowest one takes."""
 
-KICKS = 4
-"""How often a local search starts anew under one of them."""
+KICKS, MANY_KICKS = 4, 40
+"""How often a local search starts anew under one of them, and where there is no limit."""
 
 
 def improve(
@@ -123,12 +123,13 @@ def search_around(
     for part, priced in cycle(product(AROUND, (True, False))):
         if expired() or best.objective <= rosters.seconds * (1 + WORTHWHILE):
             break
-        cost = arcs.added
+        cost, kicks = arcs.added, MANY_KICKS
         if arcs.finite_peaked is not None:
+            kicks = KICKS
             limit = part * arcs.seconds(best.runs)[1]
             cost = arcs.within(limit * (1 + WORTHWHILE))
             cost = cost.plus(arcs.finite_peaked, rosters.slow) if priced else cost
-        found = polish(arcs, cost, best.runs, expired, kicks=KICKS, draw=draw)
+        found = polish(arcs, cost, best.runs, expired, kicks=kicks, draw=draw)
         if found.runs:
             objective = sum(arcs.seconds(found.runs))
             if objective < best.objective * (1 - WORTHWHILE):

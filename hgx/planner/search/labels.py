@@ -125,7 +125,9 @@ class Search:
         self._expired = expired
         self._reporter = reporter or Silent()
         self._counts = np.array([len(one.devices) for one in tables.classes], dtype=np.uint16)
-        self._weights = key_weights(self._counts.astype(np.int64))
+        things = np.append(self._counts.astype(np.int64), bound.ahead.size)
+        weights = key_weights(things)
+        self._weights, self._of_place = weights[:-1], weights[-1]
         self._memory = Memory(tables, bound)
         self._slow = bound.prices.slow
         self._low = bound.span.low
@@ -184,7 +186,11 @@ class Search:
 
     def _reduced(self, labels: _Labels, width: int) -> tuple[_Labels, float]:
         """Drop what is of no use, then what is least promising; return also its least slack."""
-        rows = _undominated(labels)
+        kind = labels.key + labels.place[:, None] * self._of_place
+        more = labels.taken
+        if self._tables.peaked:
+            more = np.column_stack((labels.peaked, more))
+        rows = _undominated(kind, labels.added, more)
         labels = labels.pick(rows[labels.slack[rows] < self._gap()])
         labels = labels.pick(np.flatnonzero(self._tables.allowed(labels.used)))
         if len(labels.place) <= width:
@@ -288,22 +294,27 @@ def _joined(one: _Labels, other: _Labels) -> _Labels:
     )
 
 
-def _undominated(labels: _Labels) -> Indices:
+def _undominated(kind: NDArray[np.int64], added: Floats, more: Floats) -> Indices:
     """Rows of the labels that no other one with the same devices at the same place makes useless.
 
     Every label is compared with the cheapest of its kind and with a few that are little cheaper,
     which leaves some that are useless, and drops none that is not.
+
+    Args:
+        kind: What says which labels have the same devices at the same place, ``(labels, words)``.
+        added: Seconds of their stages together.
+        more: What else counts, and is better the less it is, shape ``(labels, things)``.
     """
-    columns = (labels.peaked, labels.added, labels.place, *labels.key.T)
-    rows = np.lexsort(columns)
-    more = np.column_stack((labels.peaked, labels.taken))
+    rows = np.lexsort((*more.T, added, *kind.T))
     for _ in range(ROUNDS):
-        kind = np.column_stack((labels.place[rows], labels.key[rows]))
-        new = np.concatenate(([True], (kind[1:] != kind[:-1]).any(axis=1)))[: len(rows)]
+        sorted_kind = kind[rows]
+        new = np.concatenate(([True], (sorted_kind[1:] != sorted_kind[:-1]).any(axis=1)))
+        new = new[: len(rows)]
+        if not more.shape[1]:
+            return rows[new]
         number = np.cumsum(new) - 1
-        first = np.flatnonzero(new)
         worth = more[rows]
-        kept = new | (worth < worth[first[number]]).any(axis=1)
+        kept = new | (worth < worth[np.flatnonzero(new)[number]]).any(axis=1)
         for step in range(1, min(NEIGHBOURS, len(rows) - 1) + 1):
             same = number[step:] == number[:-step]
             kept[step:] &= ~same | (worth[step:] < worth[:-step]).any(axis=1)

@@ -38,7 +38,10 @@ SETS_WIDTH = 16384
 """Sets of devices kept per layer of the search for the slowest stage."""
 
 BEAMS = (16, 128, 1024)
-"""Widths of either search where a proof is out of reach."""
+"""The same where a proof is out of reach."""
+
+START_WIDTH = 64
+"""Labels kept per layer of the search that a local one begins with."""
 
 MOST_SETS = 1 << 14
 """Sets of devices up to which a search may try them all."""
@@ -130,7 +133,7 @@ def _cheapest(
     standing.prove(bound.root())
     search = Cheapest(arcs, standing, expired, reporter)
     if tables.sets > MOST_SETS:
-        search.begin(bound, BEAMS[:1])
+        search.begin(bound, (START_WIDTH,))
         if not (tables.constrained or len(tables.pools)):
             improve(arcs, standing, bound, expired)
     search.begin(bound)
