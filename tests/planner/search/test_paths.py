@@ -116,7 +116,13 @@ def test_every_beginning_has_a_bound(question: Case, which: Arrangement, steps: 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
+    question=cases(
+        devices=4,
+        coordinators=("a",),
+        objectives=("throughput", "balanced"),
+        prompts=PROMPTS,
+        wishes=True,
+    ),
     which=st.sampled_from(ARRANGEMENTS),
     steps=st.sampled_from((1, 40, STEPS)),
     shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
@@ -131,7 +137,7 @@ def test_no_placement_within_a_span_is_below_its_bound(
         (slowest(problem, stages), total_objective(problem, stages))
         for _, stages in allowed(problem)
     ]
-    assume(found and tables.peaked)
+    assume(found)
     peaks = sorted(peak for peak, _ in found)
     low, high = (peaks[int(share * (len(peaks) - 1))] for share in sorted(shares))
     span = Span(low * (1 - 1e-12), high * (1 + 1e-12))
