@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tests.net.namespaces import Machine
 
 # A busy machine is slow, not wrong; and where most drawn questions have no answer at all, more are
-# drawn until enough have one, which takes a few milliseconds each. In CI the same examples run each time, so that a commit is
-# not refused for what it did not change; elsewhere new ones are tried.
+# drawn until enough have one, which takes a few milliseconds each. In CI the same examples run each
+# time, so that a commit is not refused for what it did not change; elsewhere new ones are tried.
 settings.register_profile(
     "hgx",
     deadline=None,
