@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    import os
-
     from hgx.core.explanation import ExplainedPlan
     from hgx.core.options import PlanOptions
     from hgx.core.plan import Plan
     from hgx.core.registry import Registry
+    from hgx.core.workload import Workload
     from hgx.store.home import Home
 
 ExplainOption = Annotated[
@@ -34,13 +33,13 @@ class Asked(NamedTuple):
     """What a plan was made of.
 
     Attributes:
-        model: Path or address of the model.
+        workload: The model.
         registry: Nodes, devices and links.
         options: How it will be run.
         home: Where the ledger of served requests is.
     """
 
-    model: str | os.PathLike[str]
+    workload: Workload
     registry: Registry
     options: PlanOptions
     home: Home
@@ -53,9 +52,6 @@ def explained(plan: Plan, asked: Asked, *, quiet: bool) -> ExplainedPlan | None:
         plan: The plan.
         asked: What it was made of.
         quiet: Whether not to show that it takes its time.
-
-    Raises:
-        ModelError: The model cannot be read any more.
     """
     from hgx.cli.render.console import busy
     from hgx.flows.plan_explain import explain
@@ -64,7 +60,7 @@ def explained(plan: Plan, asked: Asked, *, quiet: bool) -> ExplainedPlan | None:
     home = asked.home
     with busy("Explaining", quiet=quiet):
         return explain(
-            plan, asked.model, asked.registry, asked.options, home.node_id(), ledger=Ledger(home)
+            plan, asked.workload, asked.registry, asked.options, home.node_id(), ledger=Ledger(home)
         )
 
 
@@ -72,7 +68,6 @@ def write_plot(file: Path, plan: Plan, asked: Asked) -> None:
     """Draw a plan with stages into a file.
 
     Raises:
-        ModelError: The model cannot be read any more.
         StorageError: The file cannot be written.
     """
     from hgx.cli.render.plan_plot import draw_plan
@@ -82,6 +77,6 @@ def write_plot(file: Path, plan: Plan, asked: Asked) -> None:
 
     home = asked.home
     costs = stage_costs(
-        plan, asked.model, asked.registry, asked.options, home.node_id(), ledger=Ledger(home)
+        plan, asked.workload, asked.registry, asked.options, home.node_id(), ledger=Ledger(home)
     )
     write_atomically(file, draw_plan(plan, costs))

@@ -58,6 +58,7 @@ def plan_one(model: str, registry: Registry, options: PlanOptions, home: Home, w
     """
     from hgx.cli.render.console import busy, plain, stderr
     from hgx.flows.inputs import find_header, find_model
+    from hgx.flows.model import read_model
     from hgx.flows.plan import draft_plan, require_feasible
     from hgx.flows.plan_verify import verify_plan
     from hgx.store.atomic import write_atomically
@@ -66,10 +67,11 @@ def plan_one(model: str, registry: Registry, options: PlanOptions, home: Home, w
     comparison, this_node = wish.comparison, home.node_id()
     # llama.cpp's programs read files only.
     file = find_model(model, home) if wish.verify or comparison.emit else None
-    path = file.path if file else find_header(model, home)
+    with busy("Reading", quiet=wish.quiet):
+        workload = read_model(file.path if file else find_header(model, home))
     draft = partial(
         draft_plan,
-        path,
+        workload,
         options=options,
         this_node=this_node,
         placement=wish.placement,
@@ -81,7 +83,7 @@ def plan_one(model: str, registry: Registry, options: PlanOptions, home: Home, w
         registry, found = plan_changed(draft, registry, comparison, coordinator)
     versions: list[Plan] = [found]
     options = options.model_copy(update={"ctx": found.ctx})
-    asked = Asked(path, registry, options, home)
+    asked = Asked(workload, registry, options, home)
     if wish.explain and (reasons := explained(found, asked, quiet=wish.quiet)):
         versions.append(reasons)
     if wish.verify and found.stages:

@@ -8,7 +8,6 @@ from hgx.core.options import PlanOptions
 from hgx.errors import Infeasible
 from hgx.flows.context import choose_context
 from hgx.flows.links import with_assumed_links
-from hgx.flows.model import read_model
 from hgx.flows.plan_battery import battery_notes
 from hgx.flows.plan_sustained import lasting
 from hgx.flows.served import learn
@@ -109,7 +108,7 @@ def plan_model(
 
 
 def draft_plan(
-    model: str | os.PathLike[str],
+    workload: Workload,
     registry: Registry,
     options: PlanOptions,
     this_node: str | None,
@@ -118,10 +117,10 @@ def draft_plan(
     ledger: Ledger | None = None,
     longest: Longest | None = None,
 ) -> Plan:
-    """Read a model and plan it, or predict a placement where one is given.
+    """Plan a model, or predict a placement where one is given.
 
     Args:
-        model: A GGUF file, or the address of one.
+        workload: The model, as ``read_model`` returns it.
         registry: Nodes, devices and links.
         options: How it will be run.
         this_node: Id of this machine.
@@ -130,12 +129,10 @@ def draft_plan(
         longest: Asks for the longest context that fits in place of that of the options.
 
     Raises:
-        ModelError: The file cannot be read as a model.
         Infeasible: The placement breaks a constraint; a search that finds nothing does not raise.
         RegistryError: The options name a coordinator that the registry does not have.
         OutOfTime: The time limit came before any placement was found.
     """
-    workload = read_model(model)
     options, notes = choose_context(
         workload, registry, options, this_node, longest, placement=placement
     )

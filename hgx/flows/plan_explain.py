@@ -6,26 +6,24 @@ from typing import TYPE_CHECKING
 
 from hgx.core.explanation import ExplainedPlan, LeftOut
 from hgx.flows.links import with_assumed_links
-from hgx.flows.model import read_model
-from hgx.flows.plan_battery import powered
+from hgx.flows.plan_sustained import lasting
 from hgx.flows.served import learn
 from hgx.planner.anatomy import answer_of, dissect, price_answer
 from hgx.planner.insight import explain_plan
 from hgx.planner.problem import Question
 
 if TYPE_CHECKING:
-    import os
-
     from hgx.core.explanation import StageCost
     from hgx.core.options import PlanOptions
     from hgx.core.plan import Plan
     from hgx.core.registry import Registry
+    from hgx.core.workload import Workload
     from hgx.store.ledger import Ledger
 
 
 def explain(
     plan: Plan,
-    model: str | os.PathLike[str],
+    workload: Workload,
     registry: Registry,
     options: PlanOptions,
     this_node: str | None,
@@ -36,7 +34,7 @@ def explain(
 
     Args:
         plan: A plan.
-        model: The GGUF file that it is for, or the address of one.
+        workload: The model that it is for.
         registry: What it was made for.
         options: Likewise.
         this_node: Id of this machine.
@@ -44,15 +42,10 @@ def explain(
 
     Returns:
         The plan and its explanation; null where it has no placement.
-
-    Raises:
-        ModelError: The file cannot be read as a model.
     """
-    question = _question(model, registry, options, this_node, ledger)
-    pinned = [device for device, _, _ in plan.placement] if plan.solver.name == "pinned" else []
-    kept = powered(question.registry, options, pinned)
-    short = [one.id for one in question.registry.devices if one not in kept.registry.devices]
-    question = question._replace(registry=kept.registry, options=kept.options)
+    question = _question(plan, workload, registry, options, this_node=this_node, ledger=ledger)
+    kept = {one.id for one in question.registry.devices}
+    short = [one.id for one in registry.usable().devices if one.id not in kept]
     known = {(link.source, link.target) for link in registry.links}
     links = {(link.source, link.target) for link in question.registry.links}
     explanation = explain_plan(question, plan, this_node, assumed=frozenset(links - known))
@@ -69,28 +62,32 @@ def explain(
 
 def stage_costs(
     plan: Plan,
-    model: str | os.PathLike[str],
+    workload: Workload,
     registry: Registry,
     options: PlanOptions,
     this_node: str | None,
     *,
     ledger: Ledger | None = None,
 ) -> tuple[StageCost, ...]:
-    """Take the stages of a plan apart; arguments and errors are as of ``explain``."""
+    """Take the stages of a plan apart; arguments are as of ``explain``."""
     answer = answer_of(plan)
     if answer is None:
         return ()
-    question = _question(model, registry, options, this_node, ledger)
+    question = _question(plan, workload, registry, options, this_node=this_node, ledger=ledger)
     return dissect(price_answer(question, answer))
 
 
 def _question(
-    model: str | os.PathLike[str],
+    plan: Plan,
+    workload: Workload,
     registry: Registry,
     options: PlanOptions,
+    *,
     this_node: str | None,
     ledger: Ledger | None,
 ) -> Question:
-    """What a plan was asked, once more."""
+    """What a plan was asked, once more: of devices as fast as they stay for as long as it runs."""
     usable = with_assumed_links(registry.usable(), this_node).registry
-    return Question(usable, read_model(model), options, learn(usable, ledger).corrections)
+    pinned = [device for device, _, _ in plan.placement] if plan.solver.name == "pinned" else []
+    kept = lasting(usable, options, pinned)
+    return Question(kept.registry, workload, kept.options, learn(usable, ledger).corrections)

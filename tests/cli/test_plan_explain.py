@@ -9,9 +9,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hgx.cli.main import run
+from hgx.flows.model import read_model
 from hgx.store.home import Home
 from hgx.store.ledger import Ledger
 from tests.gguf.ggufs import llama_like
+from tests.net.web import Body, ranged, web
 from tests.planner.made import device
 from tests.planner.requests import request
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GIB = 1024**3
+MOST_HEADER = 4 * 1024**2
+"""Bytes in which the header of the model is."""
+
 RATES = {"memory_bandwidth_bytes_per_s": 4e10, "compute_flops_per_s": 5e11}
 DEVICES = [
     {
@@ -229,3 +234,17 @@ def test_several_models_are_not_explained(
     """Which of several is best is another question."""
     assert run(words(model, registry, "--fit", "10", "--explain")) == 2
     assert "--explain" in capsys.readouterr().err
+
+
+def test_a_header_from_the_web_is_read_once(model: Path, registry: Path, tmp_path: Path) -> None:
+    """Reasons and a drawing need no more of a model than the plan had already."""
+    with model.open("rb") as file:
+        body = Body(file.read(MOST_HEADER), read_model(model).file_bytes)
+    drawing = tmp_path / "plan.svg"
+    asked: list[int] = []
+    for more in ([], ["--explain", "--plot", str(drawing)]):
+        with web(ranged(body)) as site:
+            assert run(["plan", site.url, "--devices", str(registry), *more]) == 0
+        asked.append(len(site.asked))
+    assert asked[0] == asked[1] > 0
+    assert drawing.exists()

@@ -42,6 +42,7 @@ def sight(
         has_nvidia=lambda: None,
         amd=lambda: amd,
         memory=lambda: HostMemory(4000, 3000),
+        battery=lambda: None,
         machine=Machine,
     )
 

@@ -21,6 +21,7 @@ from hgx.engine.server_arguments import ServerSpec, placing_arguments
 from hgx.errors import EngineError
 from hgx.flows import emit
 from hgx.flows.emit import llama_cpp_commands, shell_text
+from hgx.flows.model import read_model
 from hgx.flows.plan import draft_plan
 from hgx.planner.evaluate import evaluate
 from hgx.process.program import Program
@@ -237,7 +238,7 @@ def test_llama_cpp_does_as_planned(
     monkeypatch.setattr(emit, "FIRST_RPC_PORT", first)
     monkeypatch.setattr(emit, "HTTP_PORT", http)
     how = PlanOptions(coordinator="a", ctx=512, kv_type="q8_0")
-    plan = draft_plan(gemma, KNOWN, how, "a", stages)
+    plan = draft_plan(read_model(gemma), KNOWN, how, "a", stages)
     told = llama_cpp_commands(plan, KNOWN, how, alias="demo", chat_template=True)
     *workers, server = (one for one in told if one.words[0] != "ssh")
     path = f"{llama_cpp.server.parent}{os.pathsep}{os.environ['PATH']}"

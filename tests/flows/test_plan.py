@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hgx.errors import Infeasible, ModelError
+from hgx.flows.model import read_model
 from hgx.flows.plan import draft_plan, evaluate, plan_model, require_feasible, solve
 from hgx.store.home import Home
 from hgx.store.ledger import Ledger
@@ -58,7 +59,7 @@ def test_a_model_that_fits_nowhere_is_an_error_where_a_plan_is_needed(model: Pat
     small = registry(device("a/cuda:0", MB))
     with pytest.raises(Infeasible) as caught:
         plan_model(model, small, FREE, "a")
-    draft = draft_plan(model, small, FREE, "a")
+    draft = draft_plan(read_model(model), small, FREE, "a")
     assert draft.status == "infeasible"
     assert caught.value.message == "; ".join(draft.why)
     assert caught.value.cures == draft.why[1:]
@@ -67,10 +68,10 @@ def test_a_model_that_fits_nowhere_is_an_error_where_a_plan_is_needed(model: Pat
 def test_a_draft_with_a_placement_is_an_evaluation(model: Path) -> None:
     """A placement that is given is predicted, not improved, and refused where it breaks a limit."""
     known = registry(device("a/cuda:0"), device("b/cuda:0"))
-    draft = draft_plan(model, known, FREE, "a", [("b/cuda:0", 0, 3)])
+    draft = draft_plan(read_model(model), known, FREE, "a", [("b/cuda:0", 0, 3)])
     assert [stage.device for stage in draft.stages] == ["b/cuda:0"]
     with pytest.raises(Infeasible, match="ends with block 2"):
-        draft_plan(model, known, FREE, "a", [("b/cuda:0", 0, 2)])
+        draft_plan(read_model(model), known, FREE, "a", [("b/cuda:0", 0, 2)])
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
@@ -127,29 +128,31 @@ def test_plans_learn_from_what_was_served(model: Path, ledger: Ledger) -> None:
     known = registry(device("a/cuda:0"))
     _, before = plan_model(model, known, FREE, "a")
     _, after = plan_model(model, known, FREE, "a", ledger=ledger)
-    pinned = draft_plan(model, known, FREE, "a", [("a/cuda:0", 0, 3)], ledger=ledger)
+    pinned = draft_plan(read_model(model), known, FREE, "a", [("a/cuda:0", 0, 3)], ledger=ledger)
     assert before.predicted
     assert after.predicted
     assert after.predicted == pinned.predicted
     assert after.predicted.tpot_s == pytest.approx(1.5 * before.predicted.tpot_s, rel=0.01)
     assert after.predicted.ttft_s == pytest.approx(1.5 * before.predicted.ttft_s, rel=0.01)
     assert any(said.startswith("corrected by 5 served requests: a/cuda:0") for said in after.why)
-    assert draft_plan(model, known, FREE, "a", ledger=ledger).predicted == after.predicted
+    assert (
+        draft_plan(read_model(model), known, FREE, "a", ledger=ledger).predicted == after.predicted
+    )
 
 
 def test_other_devices_are_planned_as_before(model: Path, ledger: Ledger) -> None:
     """A ledger that speaks of other devices, or an empty one, changes nothing."""
     known = registry(device("b/cuda:0"))
-    before = draft_plan(model, known, FREE, "b")
+    before = draft_plan(read_model(model), known, FREE, "b")
     for one in (ledger, Ledger(Home(ledger.path.parent / "empty"))):
-        after = draft_plan(model, known, FREE, "b", ledger=one)
+        after = draft_plan(read_model(model), known, FREE, "b", ledger=one)
         assert (after.predicted, after.why) == (before.predicted, before.why)
 
 
 def test_a_ledger_that_cannot_be_read_is_a_note(model: Path, ledger: Ledger) -> None:
     """The plan is made without it, and says what is wrong with it and what to do."""
     ledger.path.write_bytes(b"no database" * 99)
-    plan = draft_plan(model, registry(device("a/cuda:0")), FREE, "a", ledger=ledger)
+    plan = draft_plan(read_model(model), registry(device("a/cuda:0")), FREE, "a", ledger=ledger)
     assert plan.status == "optimal"
     assert plan.why[-1].startswith("not corrected by served requests: ")
     assert "delete it" in plan.why[-1]

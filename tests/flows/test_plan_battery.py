@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hgx.core.reading import Battery
 from hgx.errors import Infeasible, RegistryError
 from hgx.flows.context import Longest, choose_context
+from hgx.flows.model import read_model
 from hgx.flows.plan import evaluate, plan_workload
 from hgx.flows.plan_battery import powered
 from hgx.flows.plan_explain import explain
@@ -236,7 +237,7 @@ def test_an_explanation_says_so_too(tmp_path: Path) -> None:
     """Devices without power are not compared with, whoever placed the blocks."""
     model, made = tiny_llama(tmp_path / "model.gguf"), known(DRAINING)
     plan = plan_workload(workload(), made, asked(), None)
-    explained = explain(plan, model, made, asked(), None)
+    explained = explain(plan, read_model(model), made, asked(), None)
     assert explained is not None
     assert [(one.device, one.reason) for one in explained.explanation.left_out] == [
         ("b/cuda:0", "battery")

@@ -11,6 +11,7 @@ import pytest
 from hgx.core.options import PlanOptions
 from hgx.engine.demo import demo_model_path
 from hgx.errors import EngineError, Unavailable
+from hgx.flows.model import read_model
 from hgx.flows.plan import draft_plan
 from hgx.flows.plan_verify import verify_plan
 from hgx.gguf.workload import read_workload
@@ -50,7 +51,7 @@ def verified(
 ) -> VerifiedPlan:
     """Pin a placement on ``KNOWN``, with ``a`` to coordinate, and verify it."""
     how = PlanOptions(coordinator="a", **wanted)
-    plan = draft_plan(model, KNOWN, how, "a", stages)
+    plan = draft_plan(read_model(model), KNOWN, how, "a", stages)
     return verify_plan(plan, KNOWN, how, home, toolkit.server.parent)
 
 
@@ -121,7 +122,7 @@ def test_nothing_is_left_running(llama_cpp: Toolkit, home: Home, tmp_path: Path)
 def test_more_than_planned(llama_cpp: Toolkit, home: Home, tmp_path: Path) -> None:
     """A plan that counts too little is refused where there would be too little memory."""
     model = ggufs.tiny_llama(tmp_path / "model.gguf")
-    plan = draft_plan(model, KNOWN, HOW, "a", [("b/cuda:0", 0, 3)])
+    plan = draft_plan(read_model(model), KNOWN, HOW, "a", [("b/cuda:0", 0, 3)])
     stage = plan.stages[0]
     memory = stage.memory.model_copy(update={"capacity_bytes": 512})
     lean = plan.model_copy(update={"stages": (stage.model_copy(update={"memory": memory}),)})
@@ -136,6 +137,6 @@ def test_without_the_program(home: Home, tmp_path: Path) -> None:
     server.write_text("#!/bin/sh\necho 'version: 9000 (abc1234)'\n", encoding="utf-8")
     server.chmod(0o755)
     model = ggufs.tiny_llama(tmp_path / "model.gguf")
-    plan = draft_plan(model, KNOWN, HOW, "a", [("b/cuda:0", 0, 3)])
+    plan = draft_plan(read_model(model), KNOWN, HOW, "a", [("b/cuda:0", 0, 3)])
     with pytest.raises(Unavailable, match=r"there is no llama-fit-params beside .*: install"):
         verify_plan(plan, KNOWN, HOW, home, tmp_path)
