@@ -199,13 +199,18 @@ class _Market:
 
     def _ask(self, vector: Floats) -> tuple[float, Floats]:
         """The bound and its slope; what is best is kept."""
-        arcs, bound = self._arcs, self._bound(vector)
+        bound = self._bound(vector)
         value = float(bound.ahead[0, 0] - bound.taken_off)
         if not np.isfinite(value):
             self.best = bound
             return value, np.zeros(len(vector))
         if value > self._value:
             self.best, self._value = bound, value
+        return value, self._slope(bound)
+
+    def _slope(self, bound: PathBound) -> Floats:
+        """What prices change by: how much the shortest path takes too much of each thing."""
+        arcs = self._arcs
         used, taken, seconds = (np.zeros(len(arcs.counts)) for _ in range(3))
         for step in self._walk.path():
             used[step.at] += 1
@@ -221,7 +226,7 @@ class _Market:
         if self._slow is not None:
             most = self._most if bound.prices.slow @ arcs.counts > 1.0 else self._span.low
             slope.append((seconds - arcs.counts * most) / self._target)
-        return value, np.concatenate(slope)
+        return np.concatenate(slope)
 
 
 def _limits(tables: Tables) -> tuple[Floats, Floats]:
