@@ -84,7 +84,7 @@ def descend(arcs: Arcs, runs: Sequence[Run], expired: Callable[[], bool]) -> Fou
         runs: The placement.
         expired: Returns whether to stop.
     """
-    best, limit, futile = Found(np.inf, (), 0.0, 0), np.inf, 0
+    best, limit, futile = Found(sum(arcs.seconds(runs)), tuple(runs), 0.0, 0), np.inf, 0
     while futile < FUTILE and not expired():
         found = polish(arcs, arcs.within(limit), runs, expired)
         if not found.runs:
