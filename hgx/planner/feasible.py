@@ -115,7 +115,7 @@ def _search(problem: Problem, expired: Callable[[], bool]) -> bool | None:
     found = Slowest(tables, expired, Silent()).run(target, 0.0, (WIDTH,), ROUNDS)
     if not found.runs and found.bound >= target:
         return False  # even if no two devices shared a memory
-    if not any(len(pool.devices) > 1 for pool in problem.pools):
+    if not problem.shared_pools:
         return True if found.runs else None
     outcome = solve_exactly(problem, math.inf, expired)
     if outcome.placement:

@@ -180,6 +180,11 @@ class Problem(NamedTuple):
         return not any(self.total)
 
     @property
+    def shared_pools(self) -> tuple[Pool, ...]:
+        """Memories that really are shared: a pool of one device is an ordinary limit."""
+        return tuple(pool for pool in self.pools if len(pool.devices) > 1)
+
+    @property
     def pipelined(self) -> bool:
         """Whether the micro-batches of a prompt follow each other through the stages."""
         return self.arrangement is Arrangement.PIPELINE and self.question.options.rpc == "async"

@@ -74,8 +74,7 @@ def least(problem: Problem) -> float:
 
 def tables_of(problem: Problem) -> Tables:
     """The tables of a problem, with the memories that several devices share."""
-    shared = [pool for pool in problem.pools if len(pool.devices) > 1]
-    return build_tables(problem, device_limits(problem), shared)
+    return build_tables(problem, device_limits(problem), problem.shared_pools)
 
 
 def searched(

@@ -12,8 +12,8 @@ import numpy as np
 
 from hgx.planner.alone import best_alone
 from hgx.planner.problem import Arrangement
-from hgx.planner.search.found import WORTHWHILE
-from hgx.planner.search.minimise import Outcome, minimise
+from hgx.planner.search.found import WORTHWHILE, Outcome
+from hgx.planner.search.minimise import minimise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -89,7 +89,7 @@ def descend(arcs: Arcs, runs: Sequence[Run], expired: Callable[[], bool]) -> Fou
         found = polish(arcs, arcs.within(limit), runs, expired)
         if not found.runs:
             break
-        runs = tuple(Run(*run) for run in found.runs)
+        runs = found.runs
         added, peaked = arcs.seconds(runs)
         futile += 1
         if added + peaked < best.objective:
@@ -133,5 +133,5 @@ def search_around(
         if found.runs:
             objective = sum(arcs.seconds(found.runs))
             if objective < best.objective * (1 - WORTHWHILE):
-                best = Found(objective, tuple(Run(*run) for run in found.runs), 0.0, 0)
+                best = Found(objective, found.runs, 0.0, 0)
         yield best

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from hgx.planner.placement import Placement
 
 WORTHWHILE = 1e-9
 """Relative improvement below which two objectives are the same."""
@@ -28,5 +31,21 @@ class Found(NamedTuple):
 
     objective: float
     runs: tuple[Run, ...]
+    bound: float
+    states: int
+
+
+class Outcome(NamedTuple):
+    """What is known at the end.
+
+    Attributes:
+        objective: Seconds of the best placement found; infinite when none beats the target.
+        placement: That placement, or nothing.
+        bound: No placement has an objective below ``min(bound, objective, target)``.
+        states: Search states opened.
+    """
+
+    objective: float
+    placement: Placement
     bound: float
     states: int

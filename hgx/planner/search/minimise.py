@@ -8,7 +8,7 @@ of devices to try them all (``hgx.planner.search.fleet``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from hgx.planner.bound import lower_bound
 from hgx.planner.constraints import device_limits
 from hgx.planner.search.cheapest import Cheapest
 from hgx.planner.search.fleet import improve
-from hgx.planner.search.found import Run
+from hgx.planner.search.found import Outcome, Run
 from hgx.planner.search.paths import path_bound
 from hgx.planner.search.reach import FEW_ROUNDS, MANY_ROUNDS, Slowest
 from hgx.planner.search.reporter import Silent
-from hgx.planner.search.sharing import Shared, named, share_memories
+from hgx.planner.search.sharing import named, share_memories
 from hgx.planner.search.standing import Standing
 from hgx.planner.tables import build_tables
 
@@ -50,22 +50,6 @@ FLOOR_STEPS = 20
 """Steps towards a first bound on the slowest stage."""
 
 
-class Outcome(NamedTuple):
-    """What is known at the end.
-
-    Attributes:
-        objective: Seconds of the best placement found; infinite when none beats the target.
-        placement: That placement, or nothing.
-        bound: No placement has an objective below ``min(bound, objective, target)``.
-        states: Search states opened.
-    """
-
-    objective: float
-    placement: Placement
-    bound: float
-    states: int
-
-
 def minimise(
     problem: Problem,
     target: float,
@@ -82,8 +66,7 @@ def minimise(
         reporter: Watches the searches.
         known: A placement with the target as its objective, where there is one.
     """
-    shared = tuple(pool for pool in problem.pools if len(pool.devices) > 1)
-    tables = build_tables(problem, device_limits(problem), shared)
+    tables = build_tables(problem, device_limits(problem), problem.shared_pools)
     if not tables.classes:
         return Outcome(np.inf, (), np.inf, 0)
     if expired():
@@ -111,15 +94,15 @@ def _slowest(
             return search.run(target, floor, BEAMS, MANY_ROUNDS)
         return search.run(target, floor, (SETS_WIDTH,), FEW_ROUNDS)
 
-    def among_labels() -> Shared:
+    def among_labels() -> Outcome:
         standing, arcs = Standing(target), Arcs(tables)
         bound = path_bound(arcs, target, expired)
         standing.prove(bound.root())
         Cheapest(arcs, standing, expired, reporter).begin(bound)
-        return Shared(*_outcome(tables, standing))
+        return _outcome(tables, standing)
 
     if len(tables.pools):
-        return Outcome(*share_memories(problem, target, quickest, among_labels, expired))
+        return share_memories(problem, target, quickest, among_labels, expired)
     found = quickest(tables, target, 0.0)
     return Outcome(found.objective, named(tables, found.runs), found.bound, found.states)
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.planner.search.found import Run
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from hgx.planner.arcs import Arcs, Cost
-    from hgx.planner.search.found import Run
 
     Floats = NDArray[np.float64]
 
@@ -36,11 +37,11 @@ class Polished(NamedTuple):
 
     Attributes:
         objective: In seconds; infinite where nothing fits.
-        runs: ``(class, first block, boundary behind the last)`` in pipeline order.
+        runs: Its stages, in pipeline order.
     """
 
     objective: float
-    runs: tuple[tuple[int, int, int], ...]
+    runs: tuple[Run, ...]
 
 
 def polish(
@@ -147,16 +148,16 @@ class _Desk:
             front = self._appended(front, at)
         return float((front[:-1] + self._cost.last[:, order[-1]]).min()) + self._wires(order)
 
-    def split(self, order: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
+    def split(self, order: Sequence[int]) -> tuple[Run, ...]:
         """Find the best split of a sequence."""
         passes = self._passes(order)
         end = int((passes.front[-2][:-1] + self._cost.last[:, order[-1]]).argmin())
-        runs = [(order[-1], end, self._arcs.n_block)]
+        runs = [Run(order[-1], end, self._arcs.n_block)]
         for position in range(len(order) - 2, -1, -1):
             at = order[position]
             steps = passes.front[position][self._begins[end]] + self._ending[at, end]
             begin = int(self._begins[end, int(steps.argmin())])
-            runs.append((at, begin, end))
+            runs.append(Run(at, begin, end))
             end = begin
         return tuple(reversed(runs))
 

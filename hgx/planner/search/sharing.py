@@ -18,7 +18,7 @@ import numpy as np
 from hgx.planner.constraints import device_limits
 from hgx.planner.placement import price
 from hgx.planner.pools import Pool
-from hgx.planner.search.found import WORTHWHILE
+from hgx.planner.search.found import WORTHWHILE, Outcome
 from hgx.planner.tables import build_tables
 
 if TYPE_CHECKING:
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
     from hgx.planner.tables import Tables
 
     Solve = Callable[[Tables, float, float], Found]
-
-
-class Shared(NamedTuple):
-    """What is known at the end; as in ``hgx.planner.search.minimise.Outcome``."""
-
-    objective: float
-    placement: Placement
-    bound: float
-    states: int
 
 
 class _Part(NamedTuple):
@@ -61,9 +52,9 @@ def share_memories(
     problem: Problem,
     target: float,
     solve: Solve,
-    begin: Callable[[], Shared],
+    begin: Callable[[], Outcome],
     expired: Callable[[], bool],
-) -> Shared:
+) -> Outcome:
     """Find the best placement below a known objective, or prove that there is none.
 
     Args:
@@ -76,8 +67,7 @@ def share_memories(
     """
     number, floor = count(), 0.0
     best, placement, states = target, (), 0
-    pools = tuple(pool for pool in problem.pools if len(pool.devices) > 1)
-    left = [_Part(0.0, next(number), device_limits(problem), pools)]
+    left = [_Part(0.0, next(number), device_limits(problem), problem.shared_pools)]
     bound = np.inf
     while left and left[0].bound < best * (1 - WORTHWHILE):
         part = heappop(left)
@@ -107,7 +97,7 @@ def share_memories(
         for limits, smaller in _divided(part, broken, stages):
             heappush(left, _Part(max(floor, found.bound), next(number), limits, smaller))
     bound = min([bound, *(part.bound for part in left)])
-    return Shared(best if placement else np.inf, placement, min(bound, best), states)
+    return Outcome(best if placement else np.inf, placement, min(bound, best), states)
 
 
 def named(tables: Tables, runs: Sequence[Run]) -> Placement:

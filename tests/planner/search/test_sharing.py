@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hgx.planner.bound import lower_bound
 from hgx.planner.problem import Arrangement
 from hgx.planner.search.exact import solve_exactly
+from hgx.planner.search.found import Outcome
 from hgx.planner.search.reach import FEW_ROUNDS, Slowest
 from hgx.planner.search.reporter import Silent
-from hgx.planner.search.sharing import Shared, named, share_memories
+from hgx.planner.search.sharing import named, share_memories
 from tests.planner.by_hand import least, never, runs_of, tables_of
 from tests.planner.made import (
     MB,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
-NOTHING = Shared(math.inf, (), 0.0, 0)
+NOTHING = Outcome(math.inf, (), 0.0, 0)
 """What is known where nobody looks beforehand."""
 
 PARTS = 2000
@@ -63,10 +64,10 @@ def shared(
     problem: Problem,
     *,
     target: float = math.inf,
-    begin: Callable[[], Shared] = lambda: NOTHING,
+    begin: Callable[[], Outcome] = lambda: NOTHING,
     expired: Callable[[], bool] = never,
     solve: Counted | None = None,
-) -> Shared:
+) -> Outcome:
     """Divide memories."""
     return share_memories(problem, target, solve or Counted(), begin, expired)
 
@@ -158,7 +159,7 @@ def test_what_fits_at_once_is_not_divided() -> None:
     problem = three_in_one((50, 50, 50, 50), 500)
     solve = Counted(1)
 
-    def begin() -> Shared:
+    def begin() -> Outcome:
         raise AssertionError
 
     found = shared(problem, solve=solve, begin=begin)
@@ -172,9 +173,9 @@ def test_what_another_way_finds_and_proves_counts() -> None:
     plain = shared(problem)
     looks = list[None]()
 
-    def begin() -> Shared:
+    def begin() -> Outcome:
         looks.append(None)
-        return Shared(plain.objective, plain.placement, plain.bound, 7)
+        return Outcome(plain.objective, plain.placement, plain.bound, 7)
 
     solve = Counted(1)
     found = shared(problem, solve=solve, begin=begin)
@@ -182,9 +183,9 @@ def test_what_another_way_finds_and_proves_counts() -> None:
     assert found[:3] == plain[:3]
     assert found.states > 7
 
-    def poorly() -> Shared:
+    def poorly() -> Outcome:
         looks.append(None)
-        return Shared(math.inf, (), 0.5 * plain.bound, 0)
+        return Outcome(math.inf, (), 0.5 * plain.bound, 0)
 
     assert shared(problem, begin=poorly).bound == pytest.approx(plain.bound, rel=1e-8)
     assert len(looks) == 2
