@@ -74,6 +74,14 @@ class Span(NamedTuple):
     low: float = 0.0
     high: float = np.inf
 
+    def seconds(self, shares: float, target: float) -> float:
+        """What the slowest stage counts as, where all devices pay so many shares of its seconds.
+
+        With less than one share, what is left unpaid is worth the least that it can take; with
+        more, what is paid too much is the most that it can take in anything below the target.
+        """
+        return min(target, self.high) if shares > 1.0 else self.low
+
 
 class PathBound(NamedTuple):
     """Prices, and the shortest paths that they make.
@@ -142,7 +150,6 @@ class _Market:
         self._slow = arcs.finite_peaked
         self._added = arcs.within(span.high)
         self._target = min(target, _most_seconds(arcs)) or 1.0  # whatever costs nothing at all
-        self._most = min(self._target, span.high)
         self._value = -np.inf
         self._first = self._start() if like is None else like.vector
         self.best = self._bound(self._first)
@@ -189,8 +196,8 @@ class _Market:
             )
         walk = Walk(arcs, cost, prices.device)
         self._walk = walk
-        more = float(prices.slow @ arcs.counts) - 1.0
-        kept = more * (self._most if more > 0 else self._span.low)
+        shares = float(prices.slow @ arcs.counts)
+        kept = (shares - 1.0) * self._span.seconds(shares, self._target)
         limits = len(self._allowed)
         pooled = vector[limits : limits + len(self._capacity)].sum()
         kept = kept if self._slow is not None else 0.0
@@ -224,8 +231,8 @@ class _Market:
                 seconds[step.at] += self._slow.of(step, free=arcs.is_free(step))
         slope = [self._limits @ used - self._allowed, self._pools @ taken / self._capacity - 1.0]
         if self._slow is not None:
-            most = self._most if bound.prices.slow @ arcs.counts > 1.0 else self._span.low
-            slope.append((seconds - arcs.counts * most) / self._target)
+            counted = self._span.seconds(float(bound.prices.slow @ arcs.counts), self._target)
+            slope.append((seconds - arcs.counts * counted) / self._target)
         return np.concatenate(slope)
 
 

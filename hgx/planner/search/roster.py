@@ -143,7 +143,7 @@ class _Rosters:
 
     def __init__(self, arcs: Arcs, target: float, span: Span) -> None:
         self._arcs = arcs
-        self._least, self._most = span.low, min(target, span.high)
+        self._span, self._target = span, target
         added = arcs.within(span.high)
         self._added = _with_turns(arcs, added)
         finite = arcs.finite_peaked
@@ -194,23 +194,23 @@ class _Rosters:
             used = opened < cost
             nodes.append(_Node(nearest, steps, used))
             cost = np.where(used, opened, cost)
-        above = float(slow @ arcs.counts) - 1.0
-        given = 0.0 if self._peaked is None else above * (self._most if above > 0 else self._least)
+        shares = float(slow @ arcs.counts)
+        counted = self._span.seconds(shares, self._target)
+        given = 0.0 if self._peaked is None else (shares - 1.0) * counted
         value = float(cost[1, n] + upto[n]) - given
         if not np.isfinite(value):
             return value, np.zeros(n + len(slow))
-        most = self._most if above > 0 else self._least
-        return value, self._slope(self._chosen(nodes, runs, reduced), most)
+        return value, self._slope(self._chosen(nodes, runs, reduced), counted)
 
-    def _slope(self, roster: Iterable[tuple[int, list[_Choice]]], most: float) -> Floats:
+    def _slope(self, roster: Iterable[tuple[int, list[_Choice]]], counted: float) -> Floats:
         """What prices change by: blocks that are left out, and what is paid of the slowest stage.
 
         Args:
             roster: The least roster.
-            most: What is taken off for a share in the slowest stage's seconds.
+            counted: What the slowest stage counts as.
         """
         arcs = self._arcs
-        blocks, seconds = np.ones(arcs.n_block), -arcs.counts * most
+        blocks, seconds = np.ones(arcs.n_block), -arcs.counts * counted
         for nearest, choices in roster:
             for choice in choices:
                 blocks[choice.begin : choice.end] -= 1
