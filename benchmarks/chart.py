@@ -16,6 +16,9 @@ WIDTH, HEIGHT = 400, 230
 
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 34, 40
 COLOURS = ("#1f5fbf", "#c2541b", "#3b8f4e", "#7a4fa3")
+CORNERS = (24, 4, 3, 5)
+"""Of the marks of the lines, in their order: told apart without colours, too."""
+
 INK, GRID = "#1f2a3a", "#d9dee6"
 
 
@@ -59,7 +62,7 @@ def draw(rows: Sequence[Sequence[Panel]], title: str, note: str) -> str:
     height = 64 + HEIGHT * len(rows) + 34
     box = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
     parts = [
-        f'<svg {box} font-family="Helvetica, Arial, sans-serif" font-size="12">',
+        f'<svg {box} role="img" font-family="Helvetica, Arial, sans-serif" font-size="12">',
         f"  <title>{escape(title)}</title>",
         f'  <rect width="{width}" height="{height}" fill="#ffffff"/>',
         _text(20, 28, title, size=16, bold=True),
@@ -76,6 +79,7 @@ def _legend(names: Sequence[str]) -> Iterator[str]:
     for at, name in enumerate(names):
         x = 20 + 110 * at
         yield _stroke([(x, 48), (x + 22, 48)], COLOURS[at % len(COLOURS)])
+        yield _mark(x + 11, 48, at)
         yield _text(x + 28, 52, name)
 
 
@@ -97,21 +101,26 @@ def _panel(
     for decade in range(low, high + 1):
         _, y = place(Point(sizes[0], 10.0**decade))
         yield _stroke([(left, y), (right, y)], GRID, 1)
-        yield _text(left - 6, y + 4, format_seconds(10.0**decade), anchor="end")
+        yield _text(left - 9, y + 4, format_seconds(10.0**decade), anchor="end")
     for size in sizes:
         x, _ = place(Point(size, 10.0**low))
         yield _text(x, bottom + 16, str(size), anchor="middle")
     yield _text((left + right) / 2, bottom + 32, panel.axis, anchor="middle")
     for line in panel.lines:
-        colour = COLOURS[names.index(line.name) % len(COLOURS)]
+        at = names.index(line.name)
         placed = [place(point) for point in line.points]
-        yield _stroke(placed, colour)
+        yield _stroke(placed, COLOURS[at % len(COLOURS)])
         for (x, y), point in zip(placed, line.points, strict=True):
-            fill = colour if point.finished else "#ffffff"
-            yield (
-                f'  <circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{fill}" stroke="{colour}" '
-                'stroke-width="1.5"/>'
-            )
+            yield _mark(x, y, at, hollow=not point.finished)
+
+
+def _mark(x: float, y: float, at: int, *, hollow: bool = False) -> str:
+    """A point of the line that has so many before it; a hollow one hides nothing behind it."""
+    colour, corners = COLOURS[at % len(COLOURS)], CORNERS[at % len(CORNERS)]
+    angles = [2 * math.pi * corner / corners for corner in range(corners)]
+    points = " ".join(f"{x + 4.5 * math.sin(a):.1f},{y - 4.5 * math.cos(a):.1f}" for a in angles)
+    fill = "none" if hollow else colour
+    return f'  <polygon points="{points}" fill="{fill}" stroke="{colour}" stroke-width="1.5"/>'
 
 
 def _stroke(points: Sequence[tuple[float, float]], colour: str, width: float = 2) -> str:

@@ -2,9 +2,10 @@
 
 Memory is in GiB, bandwidth in GB/s, arithmetic in TFLOP/s of dense FP16 products, summed up in FP32
 where the vendor gives both: for GeForce cards that is what the whitepapers' tables give, four times
-cores times boost clock (eight times in the RTX 20 series). Of a processor it follows from cores,
-base clock and the width of its vectors, in FP32 where it has no FP16. What a vendor says nothing of
-is assumed, from cores and clock, and marked.
+cores times boost clock (eight times in the RTX 20 series), and the same from the clocks on their
+pages for those that no table has. Of a Jetson it is a quarter of the sparse INT8 figure. Of a
+processor it follows from cores, base clock and the width of its vectors, in FP32 where it has no
+FP16. What a vendor says nothing of is assumed, from cores and clock, and marked.
 """
 
 from __future__ import annotations
@@ -113,15 +114,15 @@ class _Machine(NamedTuple):
 
 _M1_CORE = 2.6 / 8
 _M2_CORE = 3.6 / 10
-"""TFLOP/s of one core of a GPU, by what Apple says of the whole in FP32; FP16 is taken to be as
-fast. Of later GPUs Apple says nothing: their cores are taken to be as an M2's."""
+"""TFLOP/s of one core of a GPU in FP32; FP16 is taken to be as fast. An M1's is by what Apple says
+of the whole. An M2's is taken for 128 lanes at 1.4 GHz, and those of later GPUs for the same."""
 
-_M1 = "Apple unleashes M1; Apple unveils M2"
+_M1 = "Apple unleashes M1 (128 bits of LPDDR4X-4266)"
 _M1_PRO = "Introducing M1 Pro and M1 Max"
 _M2 = "Apple unveils M2"
 _M2_PRO = "Apple unveils M2 Pro and M2 Max"
 _M2_ULTRA = "Apple introduces M2 Ultra"
-_M3 = "Apple unveils M3, M3 Pro, and M3 Max"
+_M3 = "Apple unveils M3, M3 Pro, and M3 Max; MacBook Pro, technical specifications"
 _M3_UP = "Apple reveals M3 Ultra; Mac Studio, technical specifications"
 _M4 = "Apple introduces M4 Pro and M4 Max"
 
@@ -129,7 +130,7 @@ _APPLE = (
     _Machine("m1", "Apple M1", "metal", (8, 16), 68.25, 8 * _M1_CORE, _M1),
     _Machine("m1pro", "Apple M1 Pro", "metal", (16, 32), 200, 16 * _M1_CORE, _M1_PRO),
     _Machine("m1max", "Apple M1 Max", "metal", (32, 64), 400, 32 * _M1_CORE, _M1_PRO),
-    _Machine("m2", "Apple M2", "metal", (8, 16, 24), 100, 10 * _M2_CORE, _M2),
+    _Machine("m2", "Apple M2", "metal", (8, 16, 24), 100, 10 * _M2_CORE, _M2, True),
     _Machine("m2max", "Apple M2 Max", "metal", (32, 64, 96), 400, 38 * _M2_CORE, _M2_PRO, True),
     _Machine("m2ultra", "Apple M2 Ultra", "metal", (64, 192), 800, 76 * _M2_CORE, _M2_ULTRA, True),
     _Machine("m3max", "Apple M3 Max", "metal", (48, 64, 128), 400, 40 * _M2_CORE, _M3, True),
@@ -179,9 +180,9 @@ _OTHERS = (
     _Machine("sd-8gen3", "Snapdragon 8 Gen 3", "cpu", (8, 12, 16), 76.8, _8GEN3, _SD_8GEN3, True),
     _Machine("sd-8elite", "Snapdragon 8 Elite", "cpu", (12, 16), 84.8, _8ELITE, _SD_8ELITE, True),
     _Machine("pi5", "Raspberry Pi 5", "cpu", (4, 8, 16), 17.1, 4 * 2.4 * _NEON, _PI5),
-    _Machine("orin-nano-super", "Jetson Orin Nano Super", "cuda", (8,), 102, 17, _ORIN_NANO),
+    _Machine("orin-nano-super", "Jetson Orin Nano Super", "cuda", (8,), 102, 16.75, _ORIN_NANO),
     _Machine("agx-orin", "Jetson AGX Orin", "cuda", (64,), 204.8, 42.5, _AGX_ORIN),
-    _Machine("ai-max-395", "AMD Ryzen AI Max+ 395", "rocm", (64, 96, 128), 256, 59.4, _HALO),
+    _Machine("ai-max-395", "AMD Ryzen AI Max+ 395", "rocm", (64, 96, 128), 256, 59.4, _HALO, True),
 )
 
 CATALOGUE: Mapping[str, Offer] = {

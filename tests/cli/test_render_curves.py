@@ -8,8 +8,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hgx.cli.render.curves import MOST_POINTS, Curve, Panel, draw_curves
+from tests.cli.svgs import SVG
 
 TIMES = [0.0, 10.0, 20.0, 30.0]
+SAMPLES = {"line", "rect"}
+"""Shapes of the legend."""
 
 
 def drawn(*curves: Curve, title: str = "t", low: float | None = None) -> ET.Element:
@@ -41,6 +44,39 @@ def test_gaps_and_bands() -> None:
     assert [len(shape) for shape in shapes(drawn(band), "polygon")] == [8]
     unknown = band._replace(upper=[2.0, math.inf, 2.0, 2.0])
     assert shapes(drawn(gap, unknown), "polygon") == []
+
+
+def test_the_legend_shows_what_is_drawn() -> None:
+    """A line, a dashed one, and a band that lies behind both."""
+    band = Curve("c", TIMES, [1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.0, 2.0])
+    root = drawn(Curve("a", TIMES, TIMES), Curve("b", TIMES, TIMES), band)
+    looks = [
+        (one.get("class"), one.get("stroke-dasharray"), one.tag.removeprefix(SVG)) for one in root
+    ]
+    samples = [look for look in looks if look[0] in {"curve", "span"} and look[2] in SAMPLES]
+    assert samples == [("curve", None, "line"), ("curve", "6 4", "line"), ("span", None, "rect")]
+    order = [look[2] for look in looks if look[2] in {"polygon", "polyline"}]
+    assert order == ["polygon", "polyline", "polyline"]
+
+
+@pytest.mark.parametrize(
+    ("end_s", "last"), [(100.0, "100 s"), (600.0, "10 min"), (36000.0, "10 h"), (864000.0, "10 d")]
+)
+def test_time_has_a_unit_that_fits(end_s: float, last: str) -> None:
+    """Seconds, minutes, hours or days; the last mark is where the curve ends."""
+    root = drawn(Curve("a", [0.0, end_s], [1.0, 2.0]))
+    (mark,) = [one for one in root if one.text == last]
+    ((_, (end, _)),) = shapes(root, "polyline")
+    assert float(mark.get("x", "")) == end
+
+
+def test_a_long_title_is_cut_but_there() -> None:
+    """It does not leave the page; the document's title has all of it."""
+    root = drawn(Curve("a", TIMES, TIMES), title="t" * 300)
+    whole, shown = [one.text or "" for one in root if (one.text or "").startswith("ttt")]
+    assert whole == "t" * 300
+    assert len(shown) < 130
+    assert shown.endswith("…")
 
 
 def test_many_points_are_thinned() -> None:

@@ -9,15 +9,18 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hgx.cli.render.plan_plot import draw_plan
+from hgx.flows.model import read_model
 from hgx.planner.anatomy import answer_of, dissect, price_answer
 from hgx.planner.evaluate import evaluate
 from hgx.planner.problem import Question
 from hgx.planner.solve import solve
 from hgx.units import format_bytes, format_seconds
 from tests.cli.svgs import boxes, overlapping, texts
+from tests.gguf.ggufs import qwen3moe_like
 from tests.planner.made import MB, Case, case, device, registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from xml.etree.ElementTree import Element
 
     from hgx.core.plan import Plan
@@ -110,7 +113,26 @@ def test_weights_on_disk_are_said() -> None:
     plan = solve(*question)
     said = texts(drawn(question, plan))
     assert any("of weights on disk" in text for text in said)
-    assert "disk, or experts in RAM" in said
+    assert "weights on disk" in said
+    assert "experts in RAM" not in said
+
+
+def test_experts_in_ram_are_said(tmp_path: Path) -> None:
+    """They are in the host's bar, and named there and in the timeline."""
+    question = case(
+        device("a/cuda:0", 8_000 * MB, 1e12),
+        device("a/cpu:0", 64_000 * MB, 8e10, unified=True),
+        model=read_model(str(qwen3moe_like(tmp_path / "moe.gguf"))),
+    )
+    question = question._replace(
+        registry=registry(*question.registry.devices, ram={"a": 64_000 * MB})
+    )
+    plan = solve(*question)
+    assert plan.experts_away
+    said = texts(drawn(question, plan))
+    assert any(text.endswith(f"experts of {plan.experts_away} blocks") for text in said)
+    assert "experts in RAM" in said
+    assert "weights on disk" not in said
 
 
 def test_a_token_drawn_far_away_stays_there() -> None:

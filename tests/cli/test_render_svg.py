@@ -90,9 +90,12 @@ def test_names_are_escaped_and_whole() -> None:
 def test_a_long_name_is_cut_but_there() -> None:
     """It does not run into the figure at the right; the tooltip has all of it."""
     name = "n" * 200 + "/cuda:0"
-    root = ET.fromstring(draw("t", [], [chart(row(name, [("one", 1.0)]))], []))  # noqa: S314 - our own
+    made = row(name, [("one", 1.0)], "36.8 GiB of 19.5 GiB")._replace(note="a long note " * 5)
+    root = ET.fromstring(draw("t", [], [chart(made)], []))  # noqa: S314 - our own
     assert any(text == name for text in texts(root))
     _, words = boxes(root)
+    assert any(one.what.startswith("nnn") and "…nnn" in one.what for one in words)
+    assert any("/cuda:0 · a long note" in one.what for one in words)
     assert overlapping(words) is None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
 from hgx.cli.render.console import plain
+from hgx.cli.render.svg import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,9 @@ LEFT: Final = 64
 RIGHT: Final = 24
 TOP: Final = 56
 """Pixels around the panels."""
+
+LETTER: Final = 8.4
+"""Pixels that a letter of a heading takes at most on average."""
 
 GAP: Final = 44
 MOST_POINTS: Final = 1500
@@ -41,6 +45,7 @@ text { fill: #e6edf3; }
 .quiet { fill: #9198a1; }
 .page { fill: #0d1117; }
 .grid { stroke: #3d444d; }
+.span { fill-opacity: 0.4; }
 }
 """
 
@@ -95,7 +100,7 @@ def draw_curves(title: str, panels: Sequence[Panel]) -> str:
     ET.SubElement(root, "title").text = plain(title)
     ET.SubElement(root, "style").text = _STYLE
     ET.SubElement(root, "rect", {"class": "page", "width": "100%", "height": "100%"})
-    _write(root, title, (16, 22), "heading")
+    _write(root, shorten(plain(title), int((WIDTH - 32) / LETTER)), (16, 22), "heading")
     end_s = max(curve.time_s[-1] for panel in panels for curve in panel.curves)
     top = TOP
     for panel in panels:
@@ -123,14 +128,25 @@ class _Plot:
         self._scales()
         x = float(LEFT)
         _write(self._root, self._panel.heading, (x, self._top - 8), "heading")
-        x += 8.0 * len(self._panel.heading) + 24
+        x += LETTER * len(self._panel.heading) + 24
         for number, curve in enumerate(self._panel.curves):
-            colour = COLOURS[number % len(COLOURS)]
-            place = {"x": _px(x), "y": _px(self._top - 18), "width": "11", "height": "11"}
-            ET.SubElement(self._root, "rect", place | {"fill": colour})
-            _write(self._root, curve.name, (x + 16, self._top - 8), "quiet")
-            x += 7.0 * len(curve.name) + 40
-            self._curve(curve, colour, dashed=number == 1)
+            self._sample(x, _look(curve, number))
+            _write(self._root, curve.name, (x + 28, self._top - 8), "quiet")
+            x += 7.0 * len(curve.name) + 52
+        bands_first = sorted(enumerate(self._panel.curves), key=lambda it: it[1].upper is None)
+        for number, curve in bands_first:
+            self._curve(curve, _look(curve, number))
+
+    def _sample(self, x: float, look: dict[str, str]) -> None:
+        """Draw a short piece of a curve, for the legend."""
+        if look["class"] == "span":
+            place = {"x": _px(x), "y": _px(self._top - 18), "width": "22", "height": "11"}
+            ET.SubElement(self._root, "rect", place | look)
+            return
+        y = _px(self._top - 12.5)
+        ET.SubElement(
+            self._root, "line", {"x1": _px(x), "x2": _px(x + 22), "y1": y, "y2": y} | look
+        )
 
     def _scales(self) -> None:
         bottom = self._top + self._panel.height
@@ -139,26 +155,23 @@ class _Plot:
             ends = {"x1": _px(LEFT), "x2": _px(WIDTH - RIGHT), "y1": _px(y), "y2": _px(y)}
             ET.SubElement(self._root, "line", {"class": "grid", **ends})
             _write(self._root, f"{mark:g}", (LEFT - 8, y + 4), "quiet", "end")
-        for mark in _marks(0.0, self._end_s):
-            x = self._x(mark)
+        unit_s, unit = _unit(self._end_s)
+        for mark in _marks(0.0, self._end_s / unit_s):
+            x = self._x(mark * unit_s)
             ends = {"x1": _px(x), "x2": _px(x), "y1": _px(self._top), "y2": _px(bottom)}
             ET.SubElement(self._root, "line", {"class": "grid", **ends})
-            _write(self._root, f"{mark:g} s", (x, bottom + 16), "quiet", "middle")
+            _write(self._root, f"{mark:g} {unit}", (x, bottom + 16), "quiet", "middle")
 
-    def _curve(self, curve: Curve, colour: str, *, dashed: bool) -> None:
+    def _curve(self, curve: Curve, look: dict[str, str]) -> None:
         every = max(1, len(curve.time_s) // MOST_POINTS)
         where = range(0, len(curve.time_s), every)
         line = [(curve.time_s[at], curve.values[at]) for at in where]
         if curve.upper is not None:
             upper = curve.upper
             back = [(curve.time_s[at], upper[at]) for at in reversed(where)]
-            look = {"class": "span", "fill": colour}
             if all(math.isfinite(value) for _, value in line + back):
                 ET.SubElement(self._root, "polygon", look | {"points": self._points(line + back)})
             return
-        look = {"class": "curve", "stroke": colour}
-        if dashed:
-            look["stroke-dasharray"] = "6 4"
         for part in _without_gaps(line):
             ET.SubElement(self._root, "polyline", look | {"points": self._points(part)})
 
@@ -179,6 +192,21 @@ def _write(
     """Write words at a place, in pixels from the left and from the top."""
     place = {"x": _px(at[0]), "y": _px(at[1]), "class": style, "text-anchor": anchor}
     ET.SubElement(root, "text", place).text = plain(words)
+
+
+def _look(curve: Curve, number: int) -> dict[str, str]:
+    """How a curve is drawn that has so many before it."""
+    colour = COLOURS[number % len(COLOURS)]
+    if curve.upper is not None:
+        return {"class": "span", "fill": colour}
+    dashes = {"stroke-dasharray": "6 4"} if number == 1 else {}
+    return {"class": "curve", "stroke": colour} | dashes
+
+
+def _unit(end_s: float) -> tuple[float, str]:
+    """Return seconds of the unit of a scale of time, and its sign."""
+    units = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+    return next((unit for unit in units if end_s >= 3 * unit[0]), (1.0, "s"))
 
 
 def _finite(curve: Curve) -> Iterator[float]:

@@ -23,8 +23,9 @@ _TIME: Final = {
     "reading weights": "#7aa7e9",
     "reading KV": "#5cc6ae",
     "arithmetic": "#f0b95a",
-    "launching blocks": "#a9b1bd",
-    "disk, or experts in RAM": "#d3a27f",
+    "launching blocks": "#858d98",
+    "weights on disk": "#d3a27f",
+    "experts in RAM": "#d3a27f",
     "drawing the token": "#c39be0",
     "network, there": "#ef8a80",
     "network, back": "#f5b3c3",
@@ -75,7 +76,9 @@ def _memory_rows(plan: Plan) -> Iterator[Row]:
     for stage in plan.stages:
         yield _memory_row(stage.device, _blocks(stage), stage.memory)
     if plan.host is not None:
-        yield _memory_row(plan.host.node, "host: token embedding and buffers", plan.host.memory)
+        held = f", experts of {plan.experts_away} blocks" if plan.experts_away else ""
+        note = f"host: token embedding and buffers{held}"
+        yield _memory_row(plan.host.node, note, plan.host.memory)
 
 
 def _blocks(stage: Stage) -> str:
@@ -119,7 +122,7 @@ def _timeline(plan: Plan, costs: Sequence[StageCost]) -> Chart:
         lanes.setdefault(lane, []).extend(parts)
         now += sum(size for _, size in seconds)
 
-    for cost in costs:
+    for stage, cost in zip(plan.stages, costs, strict=True):
         work, wire = cost.token.work, cost.token.wire
         back_s = wire.hidden_out_s + wire.logits_s
         link = f"link {host} to {cost.node}"
@@ -131,7 +134,7 @@ def _timeline(plan: Plan, costs: Sequence[StageCost]) -> Chart:
             ("reading KV", work.kv_s),
             ("arithmetic", work.arithmetic_s),
             ("launching blocks", work.launch_s),
-            ("disk, or experts in RAM", work.away_s),
+            ("experts in RAM" if stage.experts_away else "weights on disk", work.away_s),
         )
         if cost.traffic is not None:
             spend(link, ("network, back", back_s))

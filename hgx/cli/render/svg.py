@@ -24,10 +24,11 @@ GAP: Final = 12
 INNER: Final = WIDTH - 2 * MARGIN
 
 LETTER: Final = 7.4
-"""Pixels that a letter takes at most on average, at 13 pixels: to keep texts apart."""
+SMALL_LETTER: Final = 6.4
+"""Pixels that a letter takes at most on average, at 13 and at 11 pixels: to keep texts apart."""
 
-LONGEST_NAME: Final = 56
-"""Letters of a name that are shown; the whole of it is in the tooltip."""
+SHORTEST_NAME: Final = 16
+"""Letters of a name that are shown at least; the whole of it is in the tooltip."""
 
 _STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #1b1f24; }
@@ -36,7 +37,7 @@ text { font: 13px system-ui, sans-serif; fill: #1b1f24; }
 .inside { fill: #101418; font-size: 11px; }
 .faint { fill: #57606a; font-size: 11px; }
 .page { fill: #ffffff; }
-.rest { fill: #eaeef2; }
+.rest { fill: #dde3ea; }
 .grid { stroke: #d0d7de; stroke-width: 1; }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3; }
@@ -116,6 +117,11 @@ def draw(title: str, lines: Iterable[str], charts: Iterable[Chart], notes: Itera
     return page.document()
 
 
+def shorten(words: str, most: int) -> str:
+    """Cut words to so many letters at most."""
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
 class _Page:
     """A page that is filled from the top.
 
@@ -133,7 +139,7 @@ class _Page:
 
     def text(self, words: str, style: str) -> None:
         """Write a line at the left, cut where the page ends."""
-        self.words(_short(plain(words), int(INNER / LETTER)), MARGIN, style)
+        self.words(shorten(plain(words), int(INNER / LETTER)), MARGIN, style)
         self.y += LINE
 
     def words(self, words: str, x: float, style: str, anchor: str = "start") -> ET.Element:
@@ -226,7 +232,8 @@ def _legend(page: _Page, chart: Chart) -> None:
 
 def _draw_row(page: _Page, chart: Chart, row: Row) -> None:
     name = plain(row.name)
-    shown = _short(name, LONGEST_NAME)
+    room = int(INNER / LETTER) - len(row.note) - len(row.figure) - 8
+    shown = _without_middle(name, max(SHORTEST_NAME, room))
     words = page.words(" · ".join(filter(None, (shown, row.note))), MARGIN, "name")
     if shown != name:
         ET.SubElement(words, "title").text = name
@@ -235,15 +242,18 @@ def _draw_row(page: _Page, chart: Chart, row: Row) -> None:
     for part in row.parts:
         x, end = _at(part.start, chart), _at(part.start + part.size, chart)
         page.bar(x, end - x, chart.colours[part.kind], f"{name}: {part.text}")
-        if end - x > LETTER * (len(part.text) + 1):
+        if end - x > SMALL_LETTER * (len(part.text) + 1):
             style = "faint" if chart.colours[part.kind] == "rest" else "inside"
             page.words(part.text, x + 5, style)
     page.y += BAR + GAP
 
 
-def _short(words: str, most: int) -> str:
-    """Cut words to so many letters at most."""
-    return words if len(words) <= most else words[: most - 1] + "…"
+def _without_middle(name: str, most: int) -> str:
+    """Cut a name to so many letters at most; both ends stay, as devices differ at the end."""
+    if len(name) <= most:
+        return name
+    tail = most // 2
+    return name[: most - tail - 1] + "…" + name[-tail:]
 
 
 def _at(value: float, chart: Chart) -> float:

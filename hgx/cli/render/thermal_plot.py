@@ -38,7 +38,8 @@ def draw_fitted(fitted: Fitted) -> str:
     order = np.argsort(trace.time_s, kind="stable")
     time_s, seen_c = trace.time_s[order] - trace.time_s.min(), trace.temperature_c[order]
     power_w = np.nan_to_num(trace.power_w[order])
-    start_k = rise_at(network, float(seen_c[np.isfinite(seen_c)][0]), float(power_w[0]))
+    first_c = float(next(iter(seen_c[np.isfinite(seen_c)]), network.ambient_c))
+    start_k = rise_at(network, first_c, float(power_w[0]))
     model_c = temperature_c(network, run(network, start_k, time_s, power_w))
     heat = Panel(
         "Temperature, °C", (_curve("sensor", time_s, seen_c), _curve("model", time_s, model_c))
@@ -53,7 +54,7 @@ def draw_forecast(answer: Answer) -> str:
     time_s = found.ahead_s
     curves = [
         _curve("expected", time_s, found.temperature_c),
-        Curve("95%", time_s.tolist(), found.low_c.tolist(), found.high_c.tolist()),
+        Curve("95% interval", time_s.tolist(), found.low_c.tolist(), found.high_c.tolist()),
     ]
     if answer.limit_c is not None:
         curves.insert(1, _curve("limit", time_s, np.full_like(time_s, answer.limit_c)))
@@ -67,7 +68,7 @@ def draw_simulated(simulated: Simulated) -> str:
     time_s = run_.time_s
     limit = np.full_like(time_s, twin.limits.ceiling_c)
     turns_s = [number * twin.possible.period_s for number in range(len(run_.rate))]
-    done = f"{run_.done:.1%} done, {simulated.best:.1%} at best"
+    done = f"{run_.done:.1%} done, pauses that keep the limit leave {simulated.best:.1%}"
     title = f"{twin.name}, policy {simulated.policy}: {done}"
     heat = Panel(
         "Hottest spot, °C",
