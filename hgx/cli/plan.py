@@ -146,6 +146,7 @@ def plan(
     """
     from hgx.core.options import PlanOptions
     from hgx.flows.inputs import find_registry
+    from hgx.flows.plan_battery import with_battery_now
     from hgx.store.home import Home
 
     wanted = settings(context, home, quiet=quiet)
@@ -174,7 +175,7 @@ def plan(
         only=tuple(only or ()),
         require=tuple(require or ()),
     )
-    registry = find_registry(where, devices)
+    registry = with_battery_now(find_registry(where, devices), options, where.node_id())
     if speed is not None:
         shown = Output(output, as_json, wanted.quiet)
         select(models, registry, options, where, speed=speed, output=shown)

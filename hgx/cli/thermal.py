@@ -99,9 +99,11 @@ def record(
       hgx thermal record trace.csv                         until Ctrl+C
       hgx thermal record trace.csv --device cuda:0 --interval 0.5 --duration 600
       hgx thermal record decode.csv --activity decode:Q4_K:1 --duration 120
+      hgx thermal record idle.csv --activity idle --duration 120
 
     Record a device's temperature and power as CSV with units in the names of the columns. To fit a
-    model, let it be idle, work fully, and be idle again: some minutes of each.
+    model, let it be idle, work fully, and be idle again: some minutes of each. What one activity
+    draws, above all rest, is learnt from a trace of that alone, which is fitted after that.
     """
     from hgx.cli.render.thermal import recording, show_recorded
     from hgx.flows.thermal_devices import chosen_device
@@ -138,9 +140,11 @@ def fit(
     \b
       hgx thermal fit trace.csv
       hgx thermal fit trace.csv --device cuda:0 --plot fit.svg
+      hgx thermal fit idle.csv                  what it draws at rest, besides
 
     Fit how warm which power makes a device and how soon, and keep that in the registry with its
-    evidence. A trace that does not tell enough is refused, with the reason.
+    evidence. A trace that does not tell enough is refused, with the reason; once a device was
+    fitted, a trace of one activity alone teaches what that draws.
     """
     from hgx.cli.render.console import busy
     from hgx.cli.render.thermal import show_fitted

@@ -26,6 +26,9 @@ Power = Annotated[float, Field(ge=0, le=1e5)]
 AmbientC = Annotated[float, Field(ge=-60, le=150)]
 """Where a device without power ends up, in °C; with a warm neighbour well above the room."""
 
+MOST_POWERS = 256
+"""Of so many activities it is kept at most what they draw."""
+
 
 class ThermalStage(Document):
     """A part of the way that heat takes out of a device, as a resistance and a time constant.
@@ -100,7 +103,7 @@ class ThermalParameters(Document):
     rmse_c: NonNegative
     errors: Annotated[tuple[ForecastError, ...], Field(max_length=64)] = ()
     held_out: bool = False
-    powers: Annotated[tuple[ActivityPower, ...], Field(max_length=256)] = ()
+    powers: Annotated[tuple[ActivityPower, ...], Field(max_length=MOST_POWERS)] = ()
     highest_power_w: Power
     samples: Annotated[int, Field(ge=1)]
     duration_s: Rate

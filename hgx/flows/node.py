@@ -10,7 +10,13 @@ from hgx.flows.discover import discover
 from hgx.net.advert import DEFAULT_PORT
 from hgx.net.identity import own_identity
 from hgx.net.peer import MOST_DEVICES
-from hgx.net.stranger import DEVICE_FIELDS, NODE_FIELDS, known_engine, known_evidence
+from hgx.net.stranger import (
+    DEVICE_FIELDS,
+    NODE_FIELDS,
+    known_engine,
+    known_evidence,
+    known_thermal,
+)
 from hgx.node.agent import serve_node
 from hgx.node.lease import LeaseService
 from hgx.node.lender import NO_LIMITS, EngineLender, Limits
@@ -182,6 +188,8 @@ class NodeDescription:
         told |= {"evidence": known_evidence(device.evidence)}
         if device.engine:
             told |= {"engine": known_engine(told.get("engine"))}
+        if device.thermal:
+            told |= {"thermal": known_thermal(told.get("thermal"))}
         free = reading.memory_free_bytes
         if free is None and device.backend == "cpu":
             free = self._memory().free_bytes

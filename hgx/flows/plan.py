@@ -8,15 +8,14 @@ from hgx.core.options import PlanOptions
 from hgx.errors import Infeasible
 from hgx.flows.context import choose_context
 from hgx.flows.links import with_assumed_links
-from hgx.flows.plan_battery import battery_notes
-from hgx.flows.plan_sustained import lasting
+from hgx.flows.plan_battery import age_notes, battery_notes
+from hgx.flows.plan_sustained import heat_notes, lasting
 from hgx.flows.served import learn
 from hgx.gguf.workload import read_workload
 from hgx.planner.evaluate import evaluate as evaluate_for
 from hgx.planner.problem import Question
 from hgx.planner.solve import solve as solve_for
 from hgx.store.home import Home
-from hgx.units import format_seconds
 
 if TYPE_CHECKING:
     import os
@@ -194,18 +193,17 @@ def _with_burst(plan: Plan, slowed: Lasting, question: Question) -> Plan:
     options, used = question.options, {stage.device for stage in plan.stages}
     if options.duration_s is None:
         return plan
-    span = format_seconds(options.duration_s)
-    notes = [
-        f"over {span} {device} keeps {share:.0%} of its speed: it reaches its limit"
-        for device, share in slowed.shares.items()
-        if device in used
-    ]
-    if unknown := ", ".join(device for device in slowed.unknown if device in used):
-        notes.append(f"how warm {unknown} would be is not known: hgx thermal record, then fit")
+    devices = [device for device in question.registry.devices if device.id in used]
     coordinator = plan.host and plan.host.node
-    notes += battery_notes(slowed.batteries, coordinator, options.duration_s)
+    partners = {coordinator, *(one.node for one in devices)}
+    partners -= {one.node for one in slowed.batteries}
+    notes = (
+        *heat_notes(slowed, devices, options.duration_s),
+        *battery_notes(slowed.batteries, coordinator, options.duration_s),
+        *age_notes(one for one in question.registry.nodes if one.id in partners),
+    )
     if not used & slowed.shares.keys() or plan.host is None:
-        return _with_notes(plan, tuple(notes))
+        return _with_notes(plan, notes)
     asked = options.model_copy(
         update={"coordinator": plan.host.node, "cpu_experts": plan.experts_away or None}
     )
@@ -216,7 +214,7 @@ def _with_burst(plan: Plan, slowed: Lasting, question: Question) -> Plan:
         asked,
         corrections=question.corrections,
     )
-    return _with_notes(plan.model_copy(update={"burst": cool.predicted}), tuple(notes))
+    return _with_notes(plan.model_copy(update={"burst": cool.predicted}), notes)
 
 
 def _evaluate(

@@ -12,6 +12,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.planner.wishes import read_wishes
+from hgx.sensors.battery import read_battery
+from hgx.sensors.source import MACHINE
 from hgx.thermal.activity import Activity, power_of
 from hgx.thermal.means import LEAST_CHARGE
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
     from hgx.core.options import PlanOptions
     from hgx.core.reading import Battery
-    from hgx.core.registry import Device, Registry
+    from hgx.core.registry import Device, Node, Registry
+    from hgx.sensors.source import Source
 
 _S_PER_HOUR = 3600.0
 
@@ -31,6 +34,7 @@ class ShortBattery(NamedTuple):
     Attributes:
         node: Whose it is.
         battery: As it was last seen.
+        seen_at: When that was, in ISO 8601; null where nobody wrote that down.
         lasts_s: For so long; null where that is not known.
         devices: Of the node, those that could have been used, by id.
         wanted: Whether they may be used nevertheless, because they were named.
@@ -38,6 +42,7 @@ class ShortBattery(NamedTuple):
 
     node: str
     battery: Battery
+    seen_at: str | None
     lasts_s: float | None
     devices: tuple[str, ...]
     wanted: bool
@@ -55,6 +60,29 @@ class Powered(NamedTuple):
     registry: Registry
     options: PlanOptions
     short: tuple[ShortBattery, ...] = ()
+
+
+def with_battery_now(
+    registry: Registry, options: PlanOptions, this_node: str | None, source: Source = MACHINE
+) -> Registry:
+    """Put this machine's battery as it is now in place of what discovery saw, for a long run.
+
+    Batteries of other machines stay as they were seen, and so does one that nothing tells of.
+
+    Args:
+        registry: Nodes, devices and links.
+        options: How the model will be run, and for how long.
+        this_node: Id of this machine, which need not be in the registry.
+        source: The machine.
+    """
+    if options.duration_s is None or this_node not in {node.id for node in registry.nodes}:
+        return registry
+    battery = read_battery(source)
+    nodes = (
+        node.model_copy(update={"battery": battery}) if battery and node.id == this_node else node
+        for node in registry.nodes
+    )
+    return registry.model_copy(update={"nodes": tuple(nodes)})
 
 
 def powered(registry: Registry, options: PlanOptions, pinned: Collection[str] = ()) -> Powered:
@@ -108,6 +136,21 @@ def battery_notes(
         yield f"{what}: {cure}" + (anyway if one.devices and not one.wanted else "")
 
 
+def age_notes(nodes: Iterable[Node]) -> Iterator[str]:
+    """Say of which time batteries are, where that is known; one sentence each.
+
+    Args:
+        nodes: Whose batteries are taken to last.
+    """
+    for node in nodes:
+        if node.battery and node.seen_at:
+            yield f"{node.id}'s battery{_of(node.seen_at)} lasts: `hgx discover` looks again"
+
+
+def _of(seen_at: str | None) -> str:
+    return f" (as of {seen_at})" if seen_at else ""
+
+
 def _short_batteries(
     registry: Registry, options: PlanOptions, pinned: Collection[str], duration_s: float
 ) -> Iterator[ShortBattery]:
@@ -123,7 +166,7 @@ def _short_batteries(
         if lasts_s is None or lasts_s < duration_s:
             wanted = not named.isdisjoint({node.id, *(one.id for one in devices)})
             names = tuple(one.id for one in usable)
-            yield ShortBattery(node.id, node.battery, lasts_s, names, wanted)
+            yield ShortBattery(node.id, node.battery, node.seen_at, lasts_s, names, wanted)
 
 
 def _drains(battery: Battery) -> bool:
@@ -151,11 +194,11 @@ def _lasts_s(battery: Battery, work_w: float) -> float | None:
 
 
 def _in_words(one: ShortBattery, duration_s: float) -> str:
-    charge = one.battery.charge
+    battery, charge = f"{one.node}'s battery{_of(one.seen_at)}", one.battery.charge
     if one.lasts_s is None:
-        return f"how long {one.node}'s battery lasts is not known"
+        return f"how long {battery} lasts is not known"
     if charge is not None and charge <= LEAST_CHARGE:
-        return f"{one.node}'s battery is at {charge:.0%} and needs more than {LEAST_CHARGE:.0%}"
+        return f"{battery} is at {charge:.0%} and needs more than {LEAST_CHARGE:.0%}"
     nevertheless = " although it is plugged in" if one.battery.plugged else ""
     minutes = f"{one.lasts_s // 60:.0f} of {math.ceil(duration_s / 60)} min"
-    return f"{one.node}'s battery lasts {minutes}{nevertheless}"
+    return f"{battery} lasts {minutes}{nevertheless}"

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from hgx.flows.plan_battery import powered
 from hgx.thermal.activity import IDLE, Activity, power_of
 from hgx.thermal.sustained import Work, kept_share
+from hgx.units import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
     from hgx.core.engine_rates import EngineRates, TypeRates
     from hgx.core.options import PlanOptions
@@ -77,6 +78,32 @@ def lasting(registry: Registry, options: PlanOptions, pinned: Collection[str] = 
         devices.append(_slowed(device, shares.get(device.id, 1.0)))
     changed = registry.model_copy(update={"devices": tuple(devices)})
     return Lasting(changed, options, shares, tuple(unknown), batteries)
+
+
+def heat_notes(slowed: Lasting, used: Sequence[Device], duration_s: float) -> Iterator[str]:
+    """Say what heat leaves of devices, and what is not known of it; a sentence for each.
+
+    Args:
+        slowed: For a long run.
+        used: The devices that are used.
+        duration_s: How long that is.
+    """
+    span = format_seconds(duration_s)
+    for device in used:
+        if device.id in slowed.shares:
+            share = f"{slowed.shares[device.id]:.0%}"
+            rest = device.thermal and power_of(device.thermal, IDLE).doubt
+            yield f"over {span} {device.id} keeps {share} of its speed: it reaches its limit" + (
+                ", and rest is taken to cool nothing, as nobody knows what it draws then: "
+                "hgx thermal record --activity idle, then fit"
+                if rest
+                else ""
+            )
+    unknown = [device for device in used if device.id in slowed.unknown]
+    if names := ", ".join(device.id for device in unknown if device.thermal is None):
+        yield f"how warm {names} would be is not known: hgx thermal record, then fit"
+    if names := ", ".join(device.id for device in unknown if device.thermal):
+        yield f"where {names} slows down is not known: give temperature_limit_c in the registry"
 
 
 def _kept(device: Device, duration_s: float) -> float | None:

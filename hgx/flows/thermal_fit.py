@@ -9,6 +9,7 @@ from hgx.core.registry import Registry
 from hgx.errors import StorageError, Unavailable
 from hgx.store.atomic import shown_path, storage_error
 from hgx.store.registry_file import update_registry
+from hgx.thermal.activity import learn_powers, with_powers
 from hgx.thermal.fit import Refusal, fit
 from hgx.thermal.trace import parse_trace
 
@@ -32,12 +33,14 @@ class Fitted(NamedTuple):
         parameters: What was learnt.
         trace: What it was learnt from.
         path: The registry it was written to.
+        note: Why the model is the one that was known before; null where it is of this trace.
     """
 
     device: str
     parameters: ThermalParameters
     trace: Trace
     path: Path
+    note: str | None = None
 
 
 def read_trace(path: Path) -> Trace:
@@ -70,6 +73,9 @@ def fit_trace(
 ) -> Fitted:
     """Fit a model to a trace, and keep it in the registry with its evidence.
 
+    What activities draw adds up over traces: a trace of one activity alone gives no model, and
+    still teaches that of a device which has one.
+
     Args:
         home: Where the registry is.
         device: Whose trace it is.
@@ -82,14 +88,19 @@ def fit_trace(
         StorageError: The trace cannot be read, or the registry not written.
         RegistryError: The registry is damaged.
     """
-    trace = read_trace(path)
+    trace, before, note = read_trace(path), device.thermal, None
     source = f"{len(trace.time_s)} readings in {path.name}"
     found = fit(trace, stages=stages, source=source, fitted_at=now())
     if isinstance(found, Refusal):
+        powers = learn_powers(trace)
         notes = f" ({'; '.join(found.notes)})" if found.notes else ""
         reason = f"{shown_path(path)} gives no model of {device.id}: {found.reason}{notes}"
-        raise Unavailable(reason, found.remedy)
-    parameters = found
+        if before is None or not powers:
+            raise Unavailable(reason, found.remedy)
+        parameters, note = with_powers(before, powers), f"{reason}; only what it draws was learnt"
+    else:
+        parameters = with_powers(found, before.powers if before else ())
+        parameters = with_powers(parameters, found.powers)
 
     def change(registry: Registry) -> Registry:
         devices = (
@@ -99,4 +110,4 @@ def fit_trace(
         return Registry.model_validate(dict(registry) | {"devices": tuple(devices)})
 
     update_registry(home.registry, change)
-    return Fitted(device.id, parameters, trace, home.registry)
+    return Fitted(device.id, parameters, trace, home.registry, note)

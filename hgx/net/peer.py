@@ -30,7 +30,7 @@ MOST_DEVICES = 64
 """More than any machine has that a person owns: a node tells no more, and no more are heeded."""
 
 MOST_ANSWER_BYTES = MOST_DEVICES * 4 * KIB
-"""Of an answer; the largest of an honest node takes a third of it."""
+"""Of an answer; the largest of an honest node takes half of it."""
 
 DOWN_PATH = "/v1/link/down"
 UP_PATH = "/v1/link/up"

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from hgx.core.engine_rates import EngineRates, TypeRates
 from hgx.core.evidence import RANKS, RATES
 from hgx.core.reading import Battery
+from hgx.core.thermal import ThermalParameters
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -32,9 +33,17 @@ NODE_FIELDS = {
 DEVICE_FIELDS = {
     "id", "node", "backend", "name", "memory_total_bytes", "memory_free_bytes", "unified_memory",
     *RATES, "temperature_c", "temperature_limit_c", "fallback", "evidence",
-    "engine",
+    "engine", "thermal",
 }  # fmt: skip
 """What a node tells of a device, and all that is heeded."""
+
+_THERMAL_FIELDS = {
+    "stages": {"__all__": {"resistance_k_per_w", "tau_s"}},
+    "powers": {"__all__": {"kind", "power_w", "samples"}},
+    **dict.fromkeys(("ambient_c", "highest_power_w"), True),
+    **dict.fromkeys(("rmse_c", "samples", "duration_s", "fitted_at"), True),
+}
+"""What a plan uses of a device's heat, and how well it is known."""
 
 _RATE = (1e3, 1e18)
 _TEMPERATURE = (-100.0, 300.0)
@@ -84,6 +93,8 @@ def known_of_device(device: JsonValue) -> JsonValue:
         known["evidence"] = known_evidence(known["evidence"])
     if "engine" in known:
         known["engine"] = known_engine(known["engine"])
+    if "thermal" in known:
+        known["thermal"] = known_thermal(known["thermal"])
     return _plausible(known)
 
 
@@ -106,6 +117,20 @@ def known_engine(rates: JsonValue) -> JsonValue:
                 if isinstance(entry, dict)
             }
     return known if _describes(EngineRates, known) else None
+
+
+def known_thermal(said: JsonValue) -> JsonValue:
+    """Leave of what was learnt of a device's heat what a plan uses; null where it cannot be so.
+
+    Of all activities of a kind the one that draws most stays: with that a plan counts.
+    """
+    try:
+        heat = ThermalParameters.model_validate_json(json.dumps(said))
+    except ValidationError:
+        return None
+    most = {one.kind: one for one in sorted(heat.powers, key=lambda one: one.power_w)}
+    short = heat.model_copy(update={"powers": tuple(most.values())})
+    return short.model_dump(mode="json", exclude_none=True, include=_THERMAL_FIELDS)
 
 
 def _known_battery(said: JsonValue) -> JsonValue:

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import psutil
 
 from hgx.sensors.thermal import Heat
-from hgx.sensors.values import battery, highest, lowest, mapping, mappings, number, scaled
+from hgx.sensors.values import (
+    battery,
+    highest,
+    lowest,
+    mapping,
+    mappings,
+    number,
+    plausible,
+    scaled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +39,7 @@ _ABSOLUTE_ZERO_C = -273.15
 _CHARGING = frozenset({6, 7, 8, 9})  # BatteryStatus of Win32_Battery
 _ON_BATTERY = frozenset({1, 4, 5})  # discharging, low, critical
 _THROTTLES = {1: "heat (firmware)", 2: "current limit"}  # bits of "Throttle Reasons"
+_MOST_WH = 1000.0
 _ENGINE = re.compile(r"luid_(\w+?_\w+?)_phys_\d+_eng_(\d+)_")
 
 
@@ -80,7 +90,7 @@ BATTERY = _powershell(
     _query(
         "status",
         "BatteryStatus",
-        *("Charging", "PowerOnline", "ChargeRate", "DischargeRate"),
+        *("Charging", "PowerOnline", "ChargeRate", "DischargeRate", "RemainingCapacity"),
         where="-Namespace root/wmi ",
     ),
     _query(
@@ -90,7 +100,7 @@ BATTERY = _powershell(
         where="-Namespace root/wmi ",
     ),
 )
-"""Asks for the battery."""
+"""Asks for the batteries: each class has one entry per battery, in an order of its own."""
 
 
 class Performance(NamedTuple):
@@ -179,27 +189,73 @@ def _gpu_utilisation(engines: tuple[Mapping[str, object], ...]) -> float | None:
 
 
 def read_battery(source: Source) -> Battery | None:
-    """Read the battery; null on machines without one."""
+    """Read the battery, several as one; null on machines without one.
+
+    What one of several does not tell is unknown of all.
+    """
     simple = mapping(source.ask("battery", _psutil_battery))
     told = _told(source, BATTERY)
-    batteries, states = mappings(told.get("battery")), mappings(told.get("status"))
+    batteries, states, full = (mappings(told.get(name)) for name in ("battery", "status", "full"))
     if not simple and not batteries:
         return None
-    full = mappings(told.get("full"))
-    first, state, whole = (next(iter(one), mapping(None)) for one in (batteries, states, full))
-    status = number(first.get("BatteryStatus"))
-    percent = first.get("EstimatedChargeRemaining", simple.get("percent"))
-    rates = (number(state.get("ChargeRate")), number(state.get("DischargeRate")))
+    count = max(len(batteries), len(states), len(full))
+    full_wh = _sum(count, (_watt_hours(one.get("FullChargedCapacity")) for one in full))
+    left_wh = _sum(count, (_watt_hours(one.get("RemainingCapacity")) for one in states))
+    alone = batteries[0] if batteries and count == 1 else mapping(None)
+    percents = (alone.get("EstimatedChargeRemaining"), simple.get("percent"))
+    statuses = {number(one.get("BatteryStatus")) for one in batteries} - {None}
+    charging = bool(statuses & _CHARGING) if statuses else None
+    flows_w = _sum(count, map(_flow_w, states))
     return battery(
-        charge=scaled(percent, 0.01),
-        charging=_first(state.get("Charging"), None if status is None else status in _CHARGING),
+        charge=_charge(percents, left_wh, full_wh),
+        charging=_first(_any(one.get("Charging") for one in states), charging),
         plugged=_first(
-            *(state.get("PowerOnline"), simple.get("plugged")),
-            False if status in _ON_BATTERY else None,  # 2 and 3 say less than their names
+            *(_any(one.get("PowerOnline") for one in states), simple.get("plugged")),
+            # 2 and 3 say less than their names
+            False if statuses & _ON_BATTERY and not charging else None,
         ),
-        power_w=scaled(max((rate for rate in rates if rate is not None), default=None), 1e-3),
-        full_wh=scaled(whole.get("FullChargedCapacity"), 1e-3),
+        power_w=None if flows_w is None else abs(flows_w),
+        full_wh=full_wh,
     )
+
+
+def _sum(count: int, values: Iterable[float | None]) -> float | None:
+    """Add up what so many batteries tell; null where one of them does not."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == count else None
+
+
+def _any(answers: Iterable[object]) -> bool | None:
+    known = [answer for answer in answers if isinstance(answer, bool)]
+    return any(known) if known else None
+
+
+def _watt_hours(milliwatt_hours: object) -> float | None:
+    """Return an energy that a battery may hold; firmware that does not know says 4294967295."""
+    found = scaled(milliwatt_hours, 1e-3)
+    return found if found is not None and 0 <= found <= _MOST_WH else None
+
+
+def _charge(
+    percents: tuple[object, object], left_wh: float | None, full_wh: float | None
+) -> float | None:
+    """Return how full all are: by the word of the only one, by their energies, or by psutil's."""
+    alone, together = (scaled(percent, 0.01) for percent in percents)
+    if alone is None and left_wh is not None and full_wh:
+        return min(1.0, left_wh / full_wh)
+    return together if alone is None else alone
+
+
+def _flow_w(state: Mapping[str, object]) -> float | None:
+    """Return what goes into a battery, or with a minus what comes out of it."""
+    rates = [
+        plausible("power_w", scaled(state.get(name), 1e-3))
+        for name in ("ChargeRate", "DischargeRate")
+    ]
+    if rates == [None, None]:
+        return None
+    inward, outward = (rate or 0.0 for rate in rates)
+    return inward if inward >= outward else -outward
 
 
 def has_no_battery(source: Source) -> bool:

@@ -84,6 +84,8 @@ def storage_error(verb: str, path: Path, error: OSError | ValueError) -> Storage
     code, words = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
     reason = (words or str(error)).lower()
     remedy = _REMEDIES.get(code or 0, "check its permissions, or choose another place")
+    if verb == "read" and code == errno.ENOENT:
+        remedy = "check the path"
     return StorageError(f"could not {verb} {shown_path(path)}: {reason}: {remedy}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast, get_args
 
 import numpy as np
 
-from hgx.core.thermal import ActivityKind, ActivityPower
+from hgx.core.thermal import MOST_POWERS, ActivityKind, ActivityPower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -120,6 +120,22 @@ def _learnt(activity: Activity, found: np.ndarray) -> ActivityPower:
         scatter_w=round(scatter, 3),
         samples=len(found),
     )
+
+
+def with_powers(
+    parameters: ThermalParameters, powers: Iterable[ActivityPower]
+) -> ThermalParameters:
+    """Add what activities draw to what is known; of the same activity the newer counts.
+
+    Args:
+        parameters: What was learnt of a device.
+        powers: What was learnt besides, of the same one.
+    """
+    known = {(one.kind, one.precision, one.batch): one for one in parameters.powers}
+    known |= {(one.kind, one.precision, one.batch): one for one in powers}
+    kept = tuple(known.values())[-MOST_POWERS:]
+    most_w = max([parameters.highest_power_w, *(one.power_w for one in kept)])
+    return parameters.model_copy(update={"powers": kept, "highest_power_w": most_w})
 
 
 def power_of(parameters: ThermalParameters, activity: Activity) -> Power:

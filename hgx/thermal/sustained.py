@@ -156,7 +156,9 @@ def kept_share(
         )
         duty = 1.0
         if working_c > limit_c:
-            duty = max(0.0, (limit_c - resting_c) / (working_c - resting_c))
+            # Rest that draws as much as work, as it is taken to where nobody knows, helps nothing.
+            span_k = working_c - resting_c
+            duty = max(0.0, (limit_c - resting_c) / span_k) if span_k > 0 else 0.0
         duty = min(duty, 1.0)
         state = step(network, state, idle_w + duty * (busy_w - idle_w), seconds)
         done_s += duty * seconds

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hgx.cli.main import run
+from hgx.core.reading import Battery
+from hgx.flows import plan_battery
 from tests.gguf.ggufs import llama_like
 from tests.planner.made import device, registry
+from tests.sensors.doubles import always
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,6 +154,23 @@ def test_batteries_of_long_runs(
     assert "--require laptop uses it nevertheless" in said
     plan = printed(capsys, models[0], *asked, "7200", "--require", "laptop")
     assert plan["stages"][0]["device"] == "laptop/cuda:0"
+
+
+def test_the_battery_of_now(
+    home: Path,
+    models: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """This machine is left out of a long run where its battery is nearly empty by now."""
+    (home / "node.json").write_text('{"id": "laptop"}', encoding="utf-8")
+    low = Battery(charge=0.15, plugged=False)
+    monkeypatch.setattr(plan_battery, "read_battery", always(low))
+    asked = (models[0], "--coordinator", "tower", "--exclude", "tower/cuda:0", "--duration", "9")
+    assert printed(capsys, *asked[:-2])["stages"][0]["device"] == "laptop/cuda:0"
+    plan = printed(capsys, *asked)
+    assert "laptop/cuda:0" not in {stage["device"] for stage in plan["stages"]}
+    assert any(why.startswith("laptop's battery is at 15% and needs") for why in plan["why"])
 
 
 def test_names_that_nobody_has(models: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,6 +204,42 @@ def test_traces_that_give_nothing(
     assert (home / "registry.json").read_bytes() == before
 
 
+def test_traces_of_one_activity(
+    fitted: Path, trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A device that was fitted learns from them what it draws; another fit keeps that."""
+    time_s = np.arange(0.0, 90.0)
+    steady = make_trace(
+        time_s,
+        np.full(90, np.nan),
+        np.full(90, 300.0),
+        activities=(Activity("prefill", "Q4_K"),) * 90,
+    )
+    prefill = tmp_path / "prefill.csv"
+    prefill.write_text(trace_text(steady))
+    before = load_registry(fitted / "registry.json").devices[0].thermal
+    assert before is not None
+    plot = tmp_path / "prefill.svg"
+    assert thermal(fitted, "fit", str(prefill), "--plot", str(plot), "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert "gives no model of box/cuda:0: " in said["note"]
+    assert said["note"].endswith("only what it draws was learnt")
+    assert "Power, W" in texts(plot)
+    learnt = load_registry(fitted / "registry.json").devices[0].thermal
+    assert learnt is not None
+    assert (learnt.stages, learnt.highest_power_w) == (before.stages, 300.0)
+    assert thermal(fitted, "fit", str(prefill)) == 0
+    shown = capsys.readouterr()
+    assert "prefill Q4_K: 300.0 W" in shown.out
+    assert "only what it draws was learnt" in shown.err
+    assert thermal(fitted, "fit", str(trace)) == 0
+    again = load_registry(fitted / "registry.json").devices[0].thermal
+    assert again is not None
+    assert {one.kind for one in again.powers} == {"idle", "decode", "prefill"}
+    assert thermal(fitted, "fit", str(prefill), "--device", "cpu:0") == 7
+    assert "gives no model of box/cpu:0" in capsys.readouterr().err
+
+
 def test_forecast(fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A forecast has temperatures with intervals, the limit, what is kept up, and a drawing."""
     plot = tmp_path / "heat.svg"
@@ -212,7 +248,7 @@ def test_forecast(fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     for words in ("decode at 250.0 W, from 52 °C", "in    10 s", "in  10 min", "85 °C, the limit"):
         assert words in out
     assert "can be kept up for ever: 100%" in out
-    assert {"expected", "limit", "95%"} <= set(texts(plot))
+    assert {"expected", "limit", "95% interval"} <= set(texts(plot))
     words = ["--limit", "70", "--temperature", "40", "--duration", "120", "--json"]
     assert thermal(fitted, "forecast", "--activity", "prefill", *words) == 0
     found = json.loads(capsys.readouterr().out)

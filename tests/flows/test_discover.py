@@ -26,6 +26,7 @@ from hgx.sensors.memory import HostMemory
 from hgx.sensors.nvml import read_cards
 from hgx.store.home import Home
 from hgx.store.registry_file import load_registry
+from tests.flows.test_plan_sustained import HOT
 from tests.sensors.doubles import GB10, H200, FakeNvml
 
 if TYPE_CHECKING:
@@ -376,6 +377,18 @@ def test_engine_measurement_stays(find: Find, tmp_path: Path) -> None:
     assert after["compute_flops_per_s"] == {"rank": "engine", "by": "me"}
     assert after["memory_bandwidth_bytes_per_s"]["rank"] == "driver"
     assert after["mine"] == [1]
+
+
+def test_what_was_learnt_of_heat_stays(find: Find, tmp_path: Path) -> None:
+    """As long as it is the same device: of another one nothing was learnt."""
+    find()
+    learnt = HOT.model_copy(update={"fitted_at": NOON, "source": "100 readings in hot.csv"})
+    edit(tmp_path, thermal=learnt.model_dump(mode="json"), temperature_limit_c=85.0)
+    (device,) = find(measure=fail_to_measure).registry.devices
+    assert (device.thermal, device.temperature_limit_c) == (learnt, 85.0)
+    edit(tmp_path, name="Kettle 1")
+    (device,) = find().registry.devices
+    assert device.thermal is None
 
 
 def test_one_rank_for_all_rates_stays(find: Find, tmp_path: Path) -> None:

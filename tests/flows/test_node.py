@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from hgx.core.evidence import RATES
+from hgx.core.options import PlanOptions
 from hgx.core.reading import Battery, Reading
+from hgx.core.thermal import ActivityKind
+from hgx.flows.discover import discover
 from hgx.flows.node import NodeDescription
+from hgx.flows.peers import find_peers
+from hgx.flows.plan_sustained import lasting
+from hgx.flows.thermal_devices import chosen_device
+from hgx.flows.thermal_fit import fit_trace
 from hgx.net.identity import own_identity
 from hgx.net.peer import MOST_ANSWER_BYTES, MOST_DEVICES, PeerClient
 from hgx.net.stranger import known_of_device, known_of_node
 from hgx.sensors.memory import HostMemory
 from hgx.store.home import Home
+from tests.flows.test_discover import sight
+from tests.flows.test_plan_sustained import HOT
 from tests.node.test_agent import get, node
+from tests.planner.made import MB
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+TRACE = Path(__file__).parents[1] / "serve/hot.csv"
 DEVICE: dict[str, Any] = {
     "id": "box/cuda:0",
     "node": "box",
@@ -143,11 +153,71 @@ def test_the_battery_of_now_is_told(home: Home) -> None:
     assert "battery" not in told(home)["node"]
 
 
+def test_heat_is_told(home: Home) -> None:
+    """What was learnt of it is told without the file that it was learnt from; a peer keeps it."""
+    learnt = HOT.model_copy(update={"source": "100 readings in secret.csv"})
+    device = DEVICE | {"thermal": learnt.model_dump(mode="json"), "temperature_limit_c": 85.0}
+    home.registry.write_text(json.dumps({"nodes": [{"id": "box"}], "devices": [device]}))
+    (found,) = told(home)["devices"]
+    assert found["thermal"]["powers"][1] == {"kind": "decode", "power_w": 200.0, "samples": 100}
+    assert found["temperature_limit_c"] == 85.0
+    assert "secret" not in json.dumps(found)
+    assert known_of_device(found) == found
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_coordinator_counts_with_the_heat_of_a_peer(
+    home: Home, tmp_path: Path, *, paired: bool
+) -> None:
+    """What a node learnt from a trace slows its device in a plan elsewhere, if that is paired."""
+    device = DEVICE | {"memory_total_bytes": 2000 * MB, "temperature_limit_c": 70.0}
+    home.registry.write_text(json.dumps({"nodes": [{"id": "box"}], "devices": [device]}))
+    learnt = fit_trace(home, chosen_device(home, None), TRACE).parameters
+    own, other = own_identity(home), Home(tmp_path / "coordinator")
+    other.create()
+    other.node_file.write_text('{"id": "desk"}')
+    trusted = [{"fingerprint": own.fingerprint, "name": "box"}] if paired else []
+    (other.path / "trusted.json").write_text(json.dumps({"version": 1, "peers": trusted}))
+    look = sight({})
+    with node(own, NodeDescription(home, dict)) as running:
+        named = [f"127.0.0.1:{running.port}"]
+        seek = partial(find_peers, other, multicast=False, peers=named)
+        first, again = (
+            discover(other, sight=look, measure=None, seek=seek).registry for _ in range(2)
+        )
+    assert first.devices == again.devices
+    (kept,) = again.devices
+    assert kept.thermal is not None
+    assert kept.thermal.highest_power_w == learnt.highest_power_w
+    assert [one.tau_s for one in kept.thermal.stages] == [one.tau_s for one in learnt.stages]
+    assert kept.thermal.source is None
+    slowed = lasting(again.usable(), PlanOptions(duration_s=3600.0)).shares
+    assert slowed.keys() == ({"tower/cuda:0"} if paired else set())
+
+
 def test_this_machines_memory(home: Home) -> None:
     """Without other sources it is this machine's memory that is told."""
     processor = DEVICE | {"id": "box/cpu:0", "backend": "cpu", "memory_free_bytes": 1}
     home.registry.write_text(json.dumps({"nodes": [{"id": "box"}], "devices": [processor]}))
     assert told(home)["devices"][0]["memory_free_bytes"] > 1000
+
+
+HEAT: dict[str, Any] = {
+    "stages": [{"resistance_k_per_w": 0.123456, "tau_s": tau} for tau in (1.23456, 1234.56)],
+    "ambient_c": 23.4567,
+    "rmse_c": 1.23456,
+    "powers": [
+        {"kind": kind, "precision": "IQ4_NL", "batch": batch, "power_w": 345.678, "samples": 12345}
+        for kind in get_args(ActivityKind)
+        for batch in range(1, 50)
+    ],
+    "highest_power_w": 345.678,
+    "samples": 123456,
+    "duration_s": 12345.6,
+    "source": "123456 readings in trace.csv",
+    "fitted_at": "2026-01-02T12:00:00.123456Z",
+    "warnings": ["it may be warmer than it was " * 4] * 64,
+}
 
 
 def with_devices(home: Home, count: int) -> NodeDescription:
@@ -168,6 +238,7 @@ def with_devices(home: Home, count: int) -> NodeDescription:
         "fallback": False,
         "temperature_limit_c": 123.4,
         "evidence": dict.fromkeys(RATES, proof),
+        "thermal": HEAT,
         **dict.fromkeys(RATES, 1.234e17),
     }
     devices = [device | {"id": f"box/directml:{number}"} for number in range(count)]
@@ -188,7 +259,7 @@ def test_the_largest_honest_answer(home: Home) -> None:
         f"{name}/directml:{number}" for number in range(MOST_DEVICES)
     ]
     assert said.devices[-1].memory_free_bytes == 2**50 - 1
-    assert len(body) < MOST_ANSWER_BYTES / 3
+    assert len(body) < MOST_ANSWER_BYTES / 2
 
 
 def test_devices_that_are_not_told(home: Home) -> None:

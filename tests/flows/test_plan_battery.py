@@ -14,12 +14,15 @@ from hgx.errors import Infeasible, RegistryError
 from hgx.flows.context import Longest, choose_context
 from hgx.flows.model import read_model
 from hgx.flows.plan import evaluate, plan_workload
-from hgx.flows.plan_battery import powered
+from hgx.flows.plan_battery import powered, with_battery_now
 from hgx.flows.plan_explain import explain
 from hgx.thermal.means import LEAST_CHARGE, Limits
 from tests.flows.test_plan_sustained import HOT
 from tests.gguf.ggufs import tiny_llama
 from tests.planner.made import MB, device, options, registry, workload
+from tests.sensors.doubles import Told
+from tests.sensors.test_battery import battery as a_battery
+from tests.sensors.test_battery import supplies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +159,57 @@ def test_why_it_is_left_out(change: dict[str, object], words: str) -> None:
     plan, said = planned(known(DRAINING.model_copy(update=change)), asked())
     assert [stage.device for stage in plan.stages] == ["a/cpu:0"]
     assert words in said
+
+
+SEEN_AT = "2026-01-02T12:00:00+00:00"
+
+
+def seen(battery: Battery | None) -> Registry:
+    """As ``known``, with a time at which node b was last seen."""
+    made = known(battery)
+    nodes = [
+        one.model_copy(update={"seen_at": SEEN_AT if one.id == "b" else None}) for one in made.nodes
+    ]
+    return made.model_copy(update={"nodes": tuple(nodes)})
+
+
+@pytest.mark.parametrize(
+    ("battery", "words"),
+    [
+        (DRAINING, f"b's battery (as of {SEEN_AT}) lasts 122 of 180 min, so its devices are left"),
+        (
+            DRAINING.model_copy(update={"plugged": True, "charging": True}),
+            f"b's battery (as of {SEEN_AT}) lasts: `hgx discover` looks again",
+        ),
+        (None, ""),
+    ],
+)
+def test_the_age_of_what_is_known_is_said(battery: Battery | None, words: str) -> None:
+    """Once per battery, where a time was kept with it: of those that last and that do not."""
+    _, said = planned(seen(battery), asked())
+    assert words in said
+    assert said.count("as of") == (1 if words else 0)
+    assert "as of" not in planned(seen(battery), asked(None))[1]
+
+
+def test_this_machines_battery_is_that_of_now() -> None:
+    """Whatever discovery saw; others' stay, and so does what nothing tells of."""
+    now = Told(supplies(BAT0=a_battery(capacity="15")))
+    made = known(DRAINING)
+    for node, source, charge in (
+        ("b", now, 0.15),
+        ("b", Told(), 0.71),
+        ("a", Told(), 0.71),
+        ("c", now, 0.71),
+        (None, now, 0.71),
+    ):
+        known_now = with_battery_now(made, asked(), node, source)
+        (battery,) = (one.battery for one in known_now.nodes if one.battery)
+        assert battery.charge == charge
+    assert with_battery_now(made, asked(None), "b", now) is made
+    assert planned(with_battery_now(made, asked(), "b", now), asked())[0].stages[0].device[0] == "a"
+    added = with_battery_now(known(None), asked(), "b", now)
+    assert [one.battery and one.battery.charge for one in added.nodes] == [None, 0.15]
 
 
 @pytest.mark.parametrize("name", ["b", "b/cuda:0"])

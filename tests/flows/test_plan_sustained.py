@@ -9,7 +9,7 @@ import pytest
 from hgx.core.reading import Battery
 from hgx.core.thermal import ActivityPower, ThermalParameters, ThermalStage
 from hgx.flows.plan import plan_workload
-from hgx.flows.plan_sustained import lasting
+from hgx.flows.plan_sustained import heat_notes, lasting
 from tests.planner.made import MB, device, options, rates, registry, workload
 
 if TYPE_CHECKING:
@@ -90,6 +90,30 @@ def test_a_plan_for_a_long_run_says_what_is_left_and_what_there_was() -> None:
     assert short.predicted is not None
     assert long_run.predicted.tokens_per_s < 0.7 * short.predicted.tokens_per_s
     assert "a/cuda:0 keeps 51% of its speed" in " ".join(long_run.why)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "a/cuda:0 keeps 51% of its speed: it reaches its limit"),
+        (
+            {"thermal": HOT.model_copy(update={"powers": ()})},
+            "keeps 1% of its speed: it reaches its limit, and rest is taken to cool nothing, as",
+        ),
+        ({"thermal": None}, "how warm a/cuda:0 would be is not known: hgx thermal record, then"),
+        (
+            {"temperature_limit_c": None},
+            "where a/cuda:0 slows down is not known: give temperature_limit_c in the registry",
+        ),
+        ({"temperature_limit_c": 140.0}, None),
+    ],
+)
+def test_what_is_said_of_heat(change: dict[str, object], words: str | None) -> None:
+    """What is left, or what is missing to tell it; and nothing where a device stays cool."""
+    made = registry(hot("a/cuda:0", **change))
+    notes = list(heat_notes(lasting(made, asked(86400.0)), made.devices, 86400.0))
+    assert len(notes) == (words is not None)
+    assert all(words in note for note in notes if words)
 
 
 def test_what_does_not_last_is_neither_slowed_nor_unknown() -> None:

@@ -7,13 +7,14 @@ import json
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from hgx._version import __version__
 from hgx.core.evidence import RATES
 from hgx.core.registry import Registry
+from hgx.core.thermal import ActivityKind
 from hgx.errors import PeerError, PeerFault
 from hgx.net import peer
 from hgx.net.browser import MOST_PEERS
@@ -134,12 +135,24 @@ def largest() -> dict[str, Any]:
     heat = dict.fromkeys(("temperature_c", "temperature_limit_c"), -12.345678901234567)
     sizes = dict.fromkeys(("memory_total_bytes", "memory_free_bytes"), 2**63 - 1)
     benchmark = {"name": "read", "samples": [1.0] * 50}
+    watts = {"power_w": 12345.678901234567, "samples": 2**63 - 1}
+    thermal: object = {
+        "stages": [{"resistance_k_per_w": 0.12345678901234567, "tau_s": n} for n in (1.0, 2.0)],
+        "powers": [watts | {"kind": kind} for kind in get_args(ActivityKind)],
+        "ambient_c": -12.345678901234567,
+        "rmse_c": 1.2345678901234567e17,
+        "highest_power_w": 12345.678901234567,
+        "samples": 2**63 - 1,
+        "duration_s": 1e17,
+        "fitted_at": "2026-01-02T12:00:00.123456+12:34",
+    }
     devices = [
         device
         | {"id": f"{'n' * 63}/{'b' * 32}:{number}", "node": "n" * 63, "backend": "b" * 32}
         | {"name": text, "evidence": {**dict.fromkeys(RATES, evidence), "more": [[["x"] * 50]]}}
         | {"benchmarks": {"read": benchmark}, "uuid": "x" * 128, "paired": True}
         | {**rates, **heat, **sizes, "unified_memory": False, "fallback": False}
+        | {"thermal": thermal}
         for number in range(1000, 1000 + peer.MOST_DEVICES)
     ]
     node = {"id": "n" * 63, "name": text, "os": text, "arch": text, "benchmarks": {"a": benchmark}}
@@ -151,6 +164,7 @@ def test_the_largest_answer(home: Path) -> None:
     said = ask(home, json.dumps(largest(), ensure_ascii=False).encode())
     registry = Registry(nodes=(said.node,), devices=said.devices)
     assert len(said.devices) == peer.MOST_DEVICES
+    assert all(known.thermal for known in said.devices)
     assert said.node.benchmarks == said.devices[0].benchmarks == {}
     assert (said.node.paired, said.devices[0].paired, said.devices[0].uuid) == (None, None, None)
     assert len(registry_text(registry).encode()) < LARGEST_BYTES / MOST_PEERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import psutil
@@ -88,6 +89,7 @@ def test_gpu() -> None:
     assert performance(engines=[engine("0xA", 0, None), {"Name": "x"}]).gpu_utilisation is None
 
 
+FULL_5_WH = '"full":[{"FullChargedCapacity":5000}]'
 STATUS = '"status":[{"Charging":false,"PowerOnline":false,"ChargeRate":0,"DischargeRate":12340}]'
 
 
@@ -119,6 +121,16 @@ def win32_battery(percent: int, status: int, *more: str) -> str:
             Battery(charge=0.8, charging=True),
         ),
         (win32_battery(80, 6), None, Battery(charge=0.8, charging=True)),
+        (
+            win32_battery(80, 6, '"status":[{"DischargeRate":0}]'),
+            None,
+            Battery(charge=0.8, charging=True, power_w=0),
+        ),
+        (
+            f'{{"battery":[{{}}],"status":[{{"RemainingCapacity":5100}}],{FULL_5_WH}}}',
+            None,
+            Battery(charge=1, full_wh=5),
+        ),
         (win32_battery(80, 2), None, Battery(charge=0.8, charging=False)),
         (win32_battery(3, 5), None, Battery(charge=0.03, charging=False, plugged=False)),
         ('{"battery":[{}]}', None, Battery()),
@@ -132,6 +144,60 @@ def test_battery(told: str, simple: dict[str, object] | None, expected: Battery 
         system="Windows",
     )
     assert windows.read_battery(source) == expected
+
+
+Classes = tuple[Mapping[str, object], Mapping[str, object], object]
+"""What three classes tell of a battery: itself, its status, and its capacity in mWh when full."""
+
+
+def empties(percent: int, left: int, full: int, milliwatts: int) -> Classes:
+    """Return a battery that nothing fills."""
+    rates = {"Charging": False, "PowerOnline": False, "ChargeRate": 0, "DischargeRate": milliwatts}
+    status = {**rates, "RemainingCapacity": left}
+    return {"EstimatedChargeRemaining": percent, "BatteryStatus": 1}, status, full
+
+
+ONE, OTHER = empties(50, 10000, 20000, 5000), empties(83, 50000, 60000, 0)
+FILLED: Classes = {"BatteryStatus": 6}, {"Charging": True, "ChargeRate": 7000}, 4294967295
+SILENT: Classes = {}, {"DischargeRate": 2147483648, "RemainingCapacity": 4294967295}, None
+
+
+@pytest.mark.parametrize(
+    ("batteries", "expected"),
+    [
+        (
+            [ONE, OTHER],
+            Battery(charge=0.75, charging=False, plugged=False, power_w=5.0, full_wh=80.0),
+        ),
+        ([ONE, ONE], Battery(charge=0.5, charging=False, plugged=False, power_w=10.0, full_wh=40)),
+        # One fills the other, and nothing says how much that holds.
+        ([ONE, FILLED], Battery(charge=0.6, charging=True, plugged=False, power_w=2.0)),
+        ([ONE, SILENT], Battery(charge=0.6, charging=False, plugged=False)),
+        ([FILLED, SILENT], Battery(charge=0.6, charging=True, plugged=True)),
+    ],
+)
+def test_two_batteries(batteries: list[Classes], expected: Battery) -> None:
+    """Two are one, as on Linux: what one does not tell is unknown of both, if Windows does not."""
+    first, states, full = zip(*batteries, strict=True)
+    # Each class has an order of its own.
+    whole = [{"FullChargedCapacity": capacity} for capacity in reversed(full)]
+    told = json.dumps({"battery": first, "status": states, "full": whole})
+    source = Told(
+        commands={" ".join(windows.BATTERY): told},
+        answers={"battery": {"percent": 60, "plugged": expected.plugged}},
+        system="Windows",
+    )
+    assert windows.read_battery(source) == expected
+
+
+def test_a_class_that_knows_of_more_batteries() -> None:
+    """What is known of one of two does not stand for both."""
+    told = json.dumps(
+        {"battery": [ONE[0]], "status": [ONE[1]], "full": [{"FullChargedCapacity": 20000}] * 2}
+    )
+    source = Told(commands={" ".join(windows.BATTERY): told}, system="Windows")
+    found = windows.read_battery(source)
+    assert found == Battery(charging=False, plugged=False, full_wh=40.0)
 
 
 @pytest.mark.parametrize(

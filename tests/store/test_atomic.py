@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hgx.errors import StorageError
-from hgx.store.atomic import is_there, shown_path, write_atomically
+from hgx.store.atomic import is_there, shown_path, storage_error, write_atomically
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -68,6 +68,14 @@ def test_missing_directory(tmp_path: Path) -> None:
     """A directory that is not there is an error with its remedy."""
     with pytest.raises(StorageError, match="create the directory first"):
         write_atomically(tmp_path / "no" / "f", "text")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """What is to be read and is not there was named wrongly."""
+    path = tmp_path / "f"
+    with pytest.raises(FileNotFoundError) as caught:
+        path.read_text()
+    assert storage_error("read", path, caught.value).message.endswith(": check the path")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions and links are POSIX")

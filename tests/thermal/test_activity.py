@@ -18,6 +18,7 @@ from hgx.thermal.activity import (
     learn_powers,
     parse_activity,
     power_of,
+    with_powers,
 )
 from hgx.thermal.trace import Trace, make_trace
 from tests.thermal.made import BUSY_W, parameters
@@ -145,3 +146,20 @@ def test_a_duty_cycle_draws_the_mean(duty: float) -> None:
     assert found.power_w == pytest.approx(20 + 80 * duty)
     assert found.scatter_w == pytest.approx(2 + 2 * duty)
     assert found.doubt == "guessed"
+
+
+def test_powers_add_up() -> None:
+    """Newer ones take the place of those of the same activity, and the highest is known."""
+    before = known((IDLE, 20.0), (DECODE, 150.0))
+    found = with_powers(before, known((DECODE, 160.0), (PREFILL, 999.0)).powers)
+    drawn = {one.kind: one.power_w for one in found.powers}
+    assert drawn == {"idle": 20.0, "decode": 160.0, "prefill": 999.0}
+    assert (found.highest_power_w, with_powers(before, ()).highest_power_w) == (999.0, BUSY_W)
+
+
+def test_not_more_powers_than_may_be_kept() -> None:
+    """The newest stay, so that the registry can be read again."""
+    many = known(*((Activity("decode", "Q4_K", batch), 9.0) for batch in range(1, 400)))
+    found = with_powers(many, known((IDLE, 20.0)).powers)
+    assert found.powers[-1].kind == "idle"
+    assert ThermalParameters.model_validate(found.model_dump()) == found

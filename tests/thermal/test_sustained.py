@@ -101,3 +101,10 @@ def test_a_device_that_is_too_hot_at_rest_does_nothing() -> None:
     """However long."""
     assert kept_share(DEVICE, 20.0, WORK, 100.0) == 0.0
     assert sustained(DEVICE, 20.0, WORK).duty == 0.0
+
+
+@pytest.mark.parametrize("rest_w", [690.0, 700.0])
+def test_rest_that_does_not_cool_is_no_way(rest_w: float) -> None:
+    """Where rest is taken to draw what work does, nothing keeps a limit that work exceeds."""
+    assert kept_share(DEVICE, 50.0, Work(BUSY, Power(rest_w)), 1e5) < 0.01
+    assert kept_share(DEVICE, 90.0, Work(BUSY, Power(690.0)), 1e5) == 1.0

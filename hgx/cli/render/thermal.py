@@ -156,11 +156,13 @@ def show_fitted(fitted: Fitted, *, as_json: bool, quiet: bool) -> None:
     parameters = fitted.parameters
     if as_json:
         found = {"device": fitted.device, "thermal": parameters.model_dump(mode="json")}
+        found |= {"note": fitted.note} if fitted.note else {}
         print(json.dumps(found, indent=2), file=stdout().file)
         return
     for line in _fit_lines(fitted.device, parameters):
         stdout().print(line, soft_wrap=True)
-    for warning in () if quiet else parameters.warnings:
+    notes = (fitted.note,) if fitted.note else parameters.warnings
+    for warning in () if quiet else notes:
         stderr().print(f"note: {plain(warning)}", style="dim", soft_wrap=True)
 
 
@@ -191,7 +193,8 @@ def show_forecast(answer: Answer, *, as_json: bool, quiet: bool) -> None:
         return
     question, found = answer.question, answer.forecast
     head = f"{plain(question.device.id)}, {question.activity} at {answer.power.power_w:.1f} W"
-    stdout().print(f"{head}, from {_celsius(answer.begins_c)}", soft_wrap=True)
+    begin = "an unknown temperature" if answer.begins_c is None else _celsius(answer.begins_c)
+    stdout().print(f"{head}, from {begin}", soft_wrap=True)
     for ahead_s in (one for one in _AHEAD_S if one <= question.duration_s):
         at = int(abs(found.ahead_s - ahead_s).argmin())
         low, high = (_tenths(float(one[at])) for one in (found.low_c, found.high_c))
