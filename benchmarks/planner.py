@@ -23,7 +23,8 @@ from chart import Line, Panel, Point, draw
 from instances import COORDINATOR, Instance, make_instance
 
 from hgx.core.options import PlanOptions
-from hgx.planner.problem import Arrangement, Question, arrange, build_problem
+from hgx.planner.arrangements import problems_of
+from hgx.planner.problem import Question, arrange, build_problem
 from hgx.planner.solve import solve
 from hgx.units import format_seconds
 from tests.planner.oracles import cp_sat, highs
@@ -158,8 +159,7 @@ def by_other(
     def answer(instance: Instance, asked: Asked, limit_s: float) -> Result:
         question = Question(*instance, options_of(asked))
         best, bound, error, left = math.inf, math.inf, 0.0, limit_s
-        for arrangement in Arrangement:
-            problem = build_problem(question, COORDINATOR, arrangement)
+        for problem in problems_of(question, COORDINATOR):
             verdict = ask(problem, max(0.1, left), os.cpu_count() or 1)
             best = min(best, seconds_of(problem, verdict.placement))
             bound, error = min(bound, verdict.bound), max(error, verdict.error_s)
@@ -315,8 +315,9 @@ def main() -> None:
         print_fleets(scale)
     if "growth" in parts:
         rows = print_growth(scale)
+        of = "One instance" if scale.growth == 1 else f"Medians of {scale.growth} instances"
         note = (
-            f"Medians of {scale.growth} instances, {os.cpu_count()} cores; hollow: nothing was "
+            f"{of} per size, {os.cpu_count()} cores; hollow: nothing was "
             f"proven within {scale.limit_s:g} s, larger ones were not tried."
         )
         if arguments.plot:

@@ -60,8 +60,8 @@ CpuExpertsOption = Annotated[
         "--cpu-experts",
         min=0,
         metavar="BLOCKS",
-        help="Of so many blocks, from the first on, the routed experts stay in RAM, where one card "
-        "has all blocks. Default: whatever is best; 0 leaves none there.",
+        help="Of so many blocks, from the first on, the routed experts stay in the coordinator's "
+        "RAM, beside its card. Default: whatever is best; 0 leaves none there.",
     ),
 ]
 RpcOption = Annotated[

@@ -86,7 +86,7 @@ class Stage(Strict):
     """A run of consecutive blocks on one device, ends included.
 
     ``seconds_per_token`` is its share of ``tpot_s``: arithmetic, memory reads and network.
-    ``experts_away`` counts the blocks, from the model's first on, whose routed experts are in the
+    ``experts_away`` counts the blocks, from its first on, whose routed experts are in the
     coordinator's RAM instead, and are its CPU's work.
     """
 
@@ -177,7 +177,7 @@ class Plan(Document):
     @property
     def experts_away(self) -> int:
         """Blocks, from the first on, whose routed experts are in the coordinator's RAM."""
-        return max((stage.experts_away for stage in self.stages), default=0)
+        return sum(stage.experts_away for stage in self.stages)
 
     @property
     def mapped(self) -> bool:

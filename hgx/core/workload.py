@@ -38,6 +38,8 @@ class Block(Strict):
         kv: What it keeps per token.
         scratch: Elements of four bytes that its intermediate results take per token at once; for
             the output head, what stands before the logits.
+        scratch_apart: The same where its routed experts are computed elsewhere.
+        expert_scratch: Such elements that these take there.
         handed: Such elements that a next device is given beside the hidden state.
         returned: Such elements that it gives back, because it was quicker to begin.
     """
@@ -49,6 +51,8 @@ class Block(Strict):
     attention_flops: NonNegative = 0.0
     kv: KvShape = KvShape()
     scratch: int = 0
+    scratch_apart: int = 0
+    expert_scratch: int = 0
     handed: int = 0
     returned: int = 0
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hgx.core.served import Expected, ServedRequest, ServedStage, rates_key
 from hgx.errors import StorageError
+from hgx.planner.anatomy import answer_of
 from hgx.planner.calibrate import NO_CORRECTIONS, Correction, calibrate
 from hgx.planner.forecast import forecast
 
@@ -86,7 +87,8 @@ def served_request(question: Question, plan: Plan, answered: Answered) -> Served
     Raises:
         ValueError: The plan is infeasible: nothing serves.
     """
-    if plan.host is None or not plan.stages:
+    answer = answer_of(plan)
+    if answer is None:
         msg = "a plan without stages serves nothing"
         raise ValueError(msg)
     registry, workload, options, _ = question
@@ -98,11 +100,9 @@ def served_request(question: Question, plan: Plan, answered: Answered) -> Served
             "parallel": answered.parallel,
         }
     )
-    placement = plan.placement
     question = question._replace(options=asked)
-    promised = forecast(question, plan.host.node, placement, mapped=plan.mapped)
-    question = question._replace(corrections=NO_CORRECTIONS)
-    predicted = forecast(question, plan.host.node, placement, mapped=plan.mapped)
+    promised = forecast(question, answer)
+    predicted = forecast(question._replace(corrections=NO_CORRECTIONS), answer)
     return ServedRequest(
         at=answered.at,
         model=workload.name or workload.path,
@@ -117,7 +117,7 @@ def served_request(question: Question, plan: Plan, answered: Answered) -> Served
         predicted=Expected(ttft_s=predicted.ttft_s, tpot_s=predicted.tpot_s),
         promised=Expected(ttft_s=promised.ttft_s, tpot_s=promised.tpot_s),
         measured=answered.measured,
-        stages=tuple(_stages(registry, placement, predicted)),
+        stages=tuple(_stages(registry, answer.placement, predicted)),
     )
 
 

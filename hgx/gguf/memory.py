@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hgx.errors import ModelError
+from hgx.gguf.arrangement import Arrangement
 from hgx.gguf.quant import by_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ _MASK: Final = 2
 
 _COPIES: Final = 4
 """Copies of every input that a pipeline over several devices keeps (GGML_SCHED_MAX_COPIES)."""
+
+HIDDEN_ON_HOST: Final = 4
+"""Hidden states that the host holds, beside the masks, where nothing is copied for a pipeline."""
 
 _EMBEDDED: Final = 3
 """Ways in which embedded tokens come to the first stage: as they are, as vectors, and mixed."""
@@ -99,9 +103,7 @@ def kv_bytes(kv: KvShape, run: RunShape) -> int:
     return run.parallel * (row * _cells(kv.window, run) + kv.state_bytes)
 
 
-def compute_buffers(
-    workload: Workload, run: RunShape, *, pipelined: bool = True, host_first: bool = False
-) -> ComputeBuffers:
+def compute_buffers(workload: Workload, run: RunShape, arrangement: Arrangement) -> ComputeBuffers:
     """Estimate llama.cpp's compute buffers per device; see ``ComputeBuffers`` for how to add up.
 
     Where block 0 stands, the embedded tokens come in three ways, because a batch may mix tokens
@@ -110,11 +112,8 @@ def compute_buffers(
     Args:
         workload: The model.
         run: How it is run.
-        pipelined: Whether several devices that all work asynchronously share the model and no
-            block runs on the coordinator's own CPU backend. llama.cpp then keeps four copies of
-            what a device is fed. True is the safe assumption, being the larger.
-        host_first: Where not pipelined, whether the first of several stages is on the
-            coordinator's CPU, where all is that it is fed.
+        arrangement: Of the stages. In a pipeline llama.cpp keeps four copies of what a device is
+            fed; where the first stage is on the coordinator's CPU, all is there that it is fed.
     """
     token = _F32 * run.batch
     hidden, masks = token * workload.n_embd, _masks(workload, run)
@@ -123,41 +122,43 @@ def compute_buffers(
     head = max(hidden, token * workload.output.scratch) + logits
     blocks = [token * block.scratch for block in workload.blocks]
     entered = left = [0] * len(blocks)
-    if pipelined:
-        inputs = _COPIES * (masks + hidden)
-        # The mixing is of the whole stage, so its largest block counts, whichever that is.
-        blocks[0] = max(blocks) + (_COPIES * (_EMBEDDED - 1) + 1) * hidden
-        entered = [0, *(_COPIES * token * block.handed for block in workload.blocks[:-1])]
-        left = [_COPIES * token * block.returned for block in workload.blocks]
-    elif host_first:
-        # What a stage is fed gives way to its results, and masks give way to the logits.
-        inputs, head = masks, max(0, head - masks)
-    else:
-        # Nothing gives way to the logits that stands before the result of mixing.
-        inputs, head = masks + hidden, _EMBEDDED * hidden + logits
+    match arrangement:
+        case Arrangement.PIPELINE:
+            inputs = _COPIES * (masks + hidden)
+            # The mixing is of the whole stage, so its largest block counts, whichever that is.
+            blocks[0] = max(blocks) + (_COPIES * (_EMBEDDED - 1) + 1) * hidden
+            entered = [0, *(_COPIES * token * block.handed for block in workload.blocks[:-1])]
+            left = [_COPIES * token * block.returned for block in workload.blocks]
+        case Arrangement.HOST_FIRST | Arrangement.IN_TURN:
+            # What a stage is fed gives way to its results, and masks give way to the logits.
+            inputs, head = masks, max(0, head - masks)
+            if arrangement is Arrangement.IN_TURN:
+                entered = [hidden, *entered[1:]]
+        case Arrangement.ALONE:
+            # Nothing gives way to the logits that stands before the result of mixing.
+            inputs, head = masks + hidden, _EMBEDDED * hidden + logits
     return ComputeBuffers(inputs, tuple(entered), tuple(left), tuple(blocks), head)
 
 
-def host_buffers(
-    workload: Workload, run: RunShape, *, pipelined: bool = True, host_first: bool = False
-) -> HostBuffers:
+def host_buffers(workload: Workload, run: RunShape, arrangement: Arrangement) -> HostBuffers:
     """Estimate what the coordinator's host keeps beside the stages.
 
     Args:
         workload: The model.
         run: How it is run.
-        pipelined: As for ``compute_buffers``.
-        host_first: Likewise; what the first stage is fed counts there, and not again here.
+        arrangement: Of the stages; what a first stage on the coordinator's CPU is fed counts
+            there, and not again here.
     """
     hidden, masks = _F32 * run.batch * workload.n_embd, _masks(workload, run)
     shared = 0
-    if pipelined:
-        # Two inputs of the hidden state's width, and two results of looking tokens up.
-        compute = _COPIES * (masks + 2 * hidden) + 2 * hidden
-    elif host_first:
-        compute = 3 * hidden
-    else:
-        compute, shared = masks + 4 * hidden, masks + 3 * hidden
+    match arrangement:
+        case Arrangement.PIPELINE:
+            # Two inputs of the hidden state's width, and two results of looking tokens up.
+            compute = _COPIES * (masks + 2 * hidden) + 2 * hidden
+        case Arrangement.HOST_FIRST:
+            compute = 3 * hidden
+        case Arrangement.ALONE | Arrangement.IN_TURN:
+            compute, shared = masks + HIDDEN_ON_HOST * hidden, masks + 3 * hidden
     return HostBuffers(workload.embedding_bytes, compute, shared)
 
 

@@ -67,6 +67,7 @@ class Widths(NamedTuple):
         expert_out: Their results before they are summed.
         expert_in: Copies of the hidden state that are weighted before the experts read them.
         expert_gated: Whether experts have a gate.
+        experts_apart: Whether they are computed elsewhere, and their results come from there.
         router: Experts to choose from.
         biased: Whether they are chosen by other numbers than they are weighted with.
         state_first: Whether the sum behind the feed-forward takes the place of what went around
@@ -90,6 +91,7 @@ class Widths(NamedTuple):
     expert_out: int = 0
     expert_in: int = 0
     expert_gated: bool = True
+    experts_apart: bool = False
     router: int = 0
     biased: bool = False
     state_first: bool = False
@@ -112,6 +114,14 @@ def block_scratch(widths: Widths) -> int:
     graphs = (_replayed(widths.embd, [widths] * _BLOCKS, gaps)[0] for gaps in range(_GAPS))
     peaks = [graph.peak() for graph in graphs]
     return (min(peaks) + max(peaks)) // 2
+
+
+def expert_scratch(widths: Widths) -> int:
+    """Elements per token that a block's routed experts take where they alone are computed."""
+    graph = Graph()
+    state, seen, order = graph.new(widths.embd), graph.new(widths.embd), graph.new(0)
+    graph.use(_routed(graph, seen, order, widths), state, seen)
+    return graph.peak()
 
 
 def head_scratch(blocks: Sequence[Widths]) -> int:
@@ -228,12 +238,23 @@ def _experts(graph: Graph, seen: int, widths: Widths) -> int:
     scores = graph.new(widths.router, seen)
     order = graph.new(widths.router, graph.new(widths.router, scores) if widths.biased else scores)
     weights = graph.new(1, scores, order)
+    if widths.experts_apart:
+        return _summed(graph, graph.new(widths.expert_out, order), weights, widths)
     if widths.expert_in:
         seen = graph.over(widths.expert_in, graph.new(widths.expert_in, seen), weights)
+    return _summed(graph, _routed(graph, seen, order, widths), weights, widths)
+
+
+def _routed(graph: Graph, seen: int, order: int, widths: Widths) -> int:
+    """Give the results of all experts that a token uses."""
     wide = graph.new(widths.expert_ff, seen, order)
     if widths.expert_gated:
         product = graph.new(widths.expert_ff, wide, graph.new(widths.expert_ff, seen, order))
     else:
         product = graph.over(widths.expert_ff, wide)
-    results = graph.over(widths.expert_out, graph.new(widths.expert_out, product, order), weights)
-    return graph.over(widths.embd, graph.new(widths.embd, results), results)
+    return graph.new(widths.expert_out, product, order)
+
+
+def _summed(graph: Graph, results: int, weights: int, widths: Widths) -> int:
+    weighted = graph.over(widths.expert_out, results, weights)
+    return graph.over(widths.embd, graph.new(widths.embd, weighted), weighted)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hgx.core.workload import Block, Workload
 from hgx.gguf.crossing import crossings
 from hgx.gguf.hyper import Hyper
-from hgx.gguf.scratch import block_scratch, head_scratch
+from hgx.gguf.scratch import block_scratch, expert_scratch, head_scratch
 from hgx.gguf.shapes import BlockShape, block_shapes
 from hgx.gguf.split import read_parts
 from hgx.gguf.widths import block_widths, rows
@@ -127,11 +127,23 @@ def _blocks(
 ) -> tuple[Block, ...]:
     trunk = [
         _block(hyper, shape, places[index], index).model_copy(
-            update={"scratch": block_scratch(widths[index]), **crossing._asdict()}
+            update={**_scratch(widths[index]), **crossing._asdict()}
         )
         for index, (shape, crossing) in enumerate(zip(shapes, crossings(widths), strict=True))
     ]
     return (*trunk, *[Block(weight_bytes={})] * (hyper.n_block - hyper.n_trunk))
+
+
+def _scratch(widths: Widths) -> dict[str, int]:
+    """What the intermediate results of a block take, by field."""
+    whole = block_scratch(widths)
+    if not widths.expert_ff:
+        return {"scratch": whole, "scratch_apart": whole}
+    return {
+        "scratch": whole,
+        "scratch_apart": block_scratch(widths._replace(experts_apart=True)),
+        "expert_scratch": expert_scratch(widths),
+    }
 
 
 def _block(hyper: Hyper, shape: BlockShape, tensors: list[TensorInfo], index: int) -> Block:

@@ -100,14 +100,19 @@ def answer_of(plan: Plan) -> Answer | None:
     )
 
 
-def price_answer(question: Question, answer: Answer) -> Priced:
-    """Price an answer that keeps all constraints."""
+def problem_of(question: Question, answer: Answer) -> Problem:
+    """Build the problem that an answer's numbers are those of."""
     used = [device for device, _, _ in answer.placement]
     arrangement = arrange(question, answer.coordinator, used)
     problem = build_problem(question, answer.coordinator, arrangement, mapped=answer.mapped)
-    if answer.experts_away:
-        cards = with_experts_away(problem, answer.experts_away)
-        problem = next(one for one in cards if one.slots[0].device == used[0])
+    if not answer.experts_away:
+        return problem
+    return with_experts_away(problem, answer.experts_away)
+
+
+def price_answer(question: Question, answer: Answer) -> Priced:
+    """Price an answer that keeps all constraints."""
+    problem = problem_of(question, answer)
     return Priced(answer, problem, price(problem, answer.placement, device_limits(problem)))
 
 

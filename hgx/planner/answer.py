@@ -105,6 +105,7 @@ def _predict(problem: Problem, stages: Sequence[PricedStage], options: PlanOptio
 
 
 def _stage(stage: PricedStage, experts_away: int) -> Stage:
+    end = min(experts_away, stage.last_block + 1)
     return Stage(
         device=stage.slot.device,
         first_block=stage.first_block,
@@ -112,7 +113,7 @@ def _stage(stage: PricedStage, experts_away: int) -> Stage:
         output_head=stage.output_head,
         memory=stage.memory,
         seconds_per_token=stage.decode_s,
-        experts_away=experts_away,
+        experts_away=max(0, end - stage.first_block),
     )
 
 

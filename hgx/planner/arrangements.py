@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hgx.planner.problem import Arrangement, build_problem, rearranged
+from hgx.gguf.arrangement import Arrangement
+from hgx.planner.problem import build_problem, rearranged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from hgx.planner.calibrate import NO_CORRECTIONS
 from hgx.planner.candidate import Candidate
 from hgx.planner.constraints import broken_limits, check_reach, device_limits
 from hgx.planner.coordinators import rank_coordinators
-from hgx.planner.experts import best_with_experts_away, with_experts_away
+from hgx.planner.experts import mixture, with_experts_away
 from hgx.planner.placement import check_shape, price, total_objective
-from hgx.planner.problem import Arrangement, Question, arrange, build_problem
+from hgx.planner.problem import Question, arrange, build_problem
 from hgx.planner.quick import quick_bound
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def evaluate(
     for node in rank_coordinators(question, this_node):
         arrangement = arrange(question, node, [device for device, _, _ in checked])
         problem = build_problem(question, node, arrangement)
-        if question.options.cpu_experts:
-            problem = _with_experts_away(problem, checked)
         try:
+            if question.options.cpu_experts:
+                problem = _with_experts_away(problem, checked)
             objective = _objective_if_allowed(problem, checked)
         except Infeasible as error:
             refusals.append(error)
-            mapped = mapped_problem(problem)
+            mapped = None if question.options.cpu_experts else mapped_problem(problem)
             if mapped is None or not _fits(mapped, checked):
                 continue
             problem = mapped
@@ -98,7 +98,9 @@ def _bound(pinned: Candidate) -> float:
     bound = min(quick_bound(one, objective) for one in arranged)
     if question.options.cpu_experts == 0:
         return bound
-    return min(bound, best_with_experts_away(arranged[0]).objective)
+    mixtures = (mixed for one in arranged if (mixed := mixture(one)))
+    apart = (quick_bound(one.between(1, one.problem.n_block), objective) for one in mixtures)
+    return min([bound, *apart])
 
 
 def _with_experts_away(problem: Problem, placement: Placement) -> Problem:
@@ -107,15 +109,15 @@ def _with_experts_away(problem: Problem, placement: Placement) -> Problem:
     Raises:
         Infeasible: They cannot be there with this placement.
     """
-    count = problem.question.options.cpu_experts or 0
-    if problem.arrangement is Arrangement.ALONE:
-        for changed in with_experts_away(problem, count):
-            if changed.slots[0].device == placement[0][0]:
-                return changed
-    msg = (
-        f"the experts of {count} blocks can only be left to the CPU by one card of the coordinator"
-    )
-    raise Infeasible(f"{msg} that has all blocks of a model with experts: use --cpu-experts 0")
+    changed = with_experts_away(problem, problem.question.options.cpu_experts or 0)
+    gone = {slot.device for slot in problem.slots} - {slot.device for slot in changed.slots}
+    for device, _, _ in placement:
+        if device in gone:
+            raise Infeasible(
+                f"{device} works in the coordinator's RAM, or would leave its experts there from "
+                "another machine: use --cpu-experts 0"
+            )
+    return changed
 
 
 def _fits(problem: Problem, placement: Placement) -> bool:

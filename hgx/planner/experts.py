@@ -1,12 +1,13 @@
-"""A mixture of experts on one card that is too small: routed experts stay in the host's memory.
+"""Routed experts in the host's memory: what blocks take, and what they cost, without them.
 
 A token uses few of a block's experts, so that they are most of its weights and little of its
-work. The engine can leave those of the first blocks to the host's CPU, and run the rest of these
-blocks on the card; each of them then hands its hidden states over and takes them back. How many
-blocks, is found by trying all numbers: fewer do not fit into the card, more only take longer.
+work. The engine can leave those of the model's first blocks to the coordinator's CPU, and run the
+rest of these blocks on the devices that have them; each then hands its hidden states over and takes
+them back. Where tensors are set apart like that, stages work in turn.
 
-Only a card of the coordinator's own that has all blocks is planned like that. Over a network the
-engine would send ten times as much per token.
+A card of the coordinator hands over through its bus. Another node's device does so through the
+network, which costs as much as a stage of its own; that is counted, and so hardly ever chosen.
+Devices in the coordinator's RAM have no part in this: they would share it with the experts.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.alone import best_alone
+from hgx.errors import Infeasible
+from hgx.gguf.arrangement import Arrangement
+from hgx.gguf.memory import HIDDEN_ON_HOST
 from hgx.planner.calibrate import NEUTRAL
-from hgx.planner.cost import block_seconds
-from hgx.planner.problem import Seconds
+from hgx.planner.constraints import host_shortage
+from hgx.planner.cost import Hop, block_seconds
+from hgx.planner.engine_cost import as_worker
+from hgx.planner.problem import Seconds, rearranged
 from hgx.planner.work import measure_work, run_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from hgx.core.registry import Device
     from hgx.core.workload import Workload
-    from hgx.planner.placement import Placement
     from hgx.planner.problem import Problem, Slot
-    from hgx.planner.work import Batch
+    from hgx.planner.work import Batch, Work
 
     Floats = NDArray[np.float64]
 
@@ -40,119 +42,192 @@ HANDOVER_S = 40e-6
 BUS_BYTES_PER_S = 12e9
 """Between a card and the host: a default, that of PCI Express 3.0 with 16 lanes."""
 
+_ARRANGEMENTS = {
+    Arrangement.ALONE: Arrangement.ALONE,
+    Arrangement.PIPELINE: Arrangement.IN_TURN,
+}
 
-class Split(NamedTuple):
-    """The best placement of all with experts in the host's memory.
+
+class Mixture(NamedTuple):
+    """A problem, and what it would be with routed experts in the host's memory.
 
     Attributes:
-        problem: In which their cost is that of the host's CPU.
-        objective: In seconds; infinite where none fits.
-        placement: One stage, or nothing.
+        problem: Of the arrangement ``ALONE`` or ``IN_TURN``, all experts with their blocks.
+        away: Every slot as it would be with all experts on the host's CPU.
+        sizes: Bytes of routed experts per block, shape ``(n_block + 1,)``, head last.
+        scratch: Bytes that each block computes in where its experts are on the host, likewise.
+        host_compute: Bytes that the host computes in.
     """
 
     problem: Problem
-    objective: float
-    placement: Placement
+    away: tuple[Slot, ...]
+    sizes: Floats
+    scratch: Floats
+    host_compute: float
 
+    def between(self, least: int, most: int) -> Problem:
+        """Leave the experts of the first blocks to the host, of ``least`` to ``most`` of them.
 
-class _Card(NamedTuple):
-    """A card, and the seconds of each of its blocks whose experts are on the host's CPU."""
-
-    slot: Slot
-    decode: Floats
-    prefill: Floats
-
-
-def best_with_experts_away(problem: Problem) -> Split:
-    """Find the best card, and the best number of blocks whose experts are not on it.
-
-    Args:
-        problem: Of the arrangement ``ALONE``.
-    """
-    best = Split(problem, np.inf, ())
-    wished = problem.question.options.cpu_experts
-    if not any(block.expert_bytes for block in problem.question.workload.blocks):
-        return best
-    counts = range(1, problem.n_block + 1) if wished is None else [wished]
-    cards = _cards(problem) if wished != 0 else []
-    for count in counts if wished != 0 else ():
-        for changed in _split(problem, cards, count):
-            objective, placement = best_alone(changed)
-            if objective < best.objective:
-                best = Split(changed, objective, placement)
-    return best
-
-
-def with_experts_away(problem: Problem, count: int) -> Iterator[Problem]:
-    """Give a problem per card of the coordinator, with the first blocks' experts on the host.
-
-    Args:
-        problem: Of the arrangement ``ALONE``.
-        count: So many blocks have none on the card.
-    """
-    return _split(problem, _cards(problem), count)
-
-
-def _split(problem: Problem, cards: Sequence[_Card], count: int) -> Iterator[Problem]:
-    workload = problem.question.workload
-    sizes = np.array([float(block.expert_bytes) for block in (*workload.blocks, workload.output)])
-    sizes[count:] = 0.0
-    if not sizes.any() or count > problem.n_block:
-        return
-    footprint = problem.footprint._replace(
-        weights=problem.footprint.weights - sizes,
-        host_weights=problem.footprint.host_weights + float(sizes.sum()),
-        host_compute=problem.footprint.host_compute + _scratch(problem),
-    )
-    for card in cards:
-        yield problem._replace(
-            slots=(_mixed(card, sizes > 0),),
-            pools=(),  # the card has a memory of its own
-            footprint=footprint,
-            experts_away=count,
+        Where these differ, the problem is a relaxation of all numbers between them: it asks for the
+        host's memory of the least and for the devices' of the most, and a block between takes
+        the shorter of its times. No placement with any such number has a lower objective.
+        """
+        numbers = np.arange(len(self.sizes))
+        some, all_of_them = (np.where(numbers < end, self.sizes, 0.0) for end in (least, most))
+        footprint = self.problem.footprint
+        scratch = _chosen(footprint.scratch, self.scratch, some, all_of_them)
+        slots = zip(self.problem.slots, self.away, strict=True)
+        return self.problem._replace(
+            slots=tuple(_between(whole, away, some, all_of_them) for whole, away in slots),
+            footprint=footprint._replace(
+                weights=footprint.weights - all_of_them,
+                scratch=scratch,
+                host_weights=footprint.host_weights + float(some.sum()),
+                host_compute=self.host_compute,
+            ),
+            experts_away=least,
         )
 
 
-def _scratch(problem: Problem) -> float:
-    """Bytes that the CPU's experts compute in: as llama-fit-params reports of Qwen3 30B-A3B."""
+def with_experts_away(problem: Problem, count: int) -> Problem:
+    """Leave the experts of the first blocks to the host.
+
+    Args:
+        problem: Of the arrangement ``ALONE`` or ``PIPELINE``.
+        count: So many blocks have none with them.
+
+    Raises:
+        Infeasible: They cannot be there.
+    """
+    mixed = mixture(problem)
+    if mixed is None or count > problem.n_block:
+        msg = (
+            f"the experts of {count} blocks can be left to the coordinator's CPU only where it has "
+            "no blocks of its own, beside a card of the coordinator, and where the model has as "
+            "many with experts: use --cpu-experts 0"
+        )
+        raise Infeasible(msg)
+    return mixed.between(count, count)
+
+
+def roomiest(problem: Problem) -> Problem | None:
+    """Leave the experts of as many blocks to the host as its memory holds, or as is wished.
+
+    Where the devices do not hold the rest, they hold none with fewer away.
+
+    Returns:
+        Null where none can be there.
+    """
+    mixed = mixture(problem)
+    if mixed is None:
+        return None
+    wished = problem.question.options.cpu_experts
+    numbers = range(1, problem.n_block + 1) if wished is None else [wished]
+    tried = (mixed.between(count, count) for count in numbers if count <= problem.n_block)
+    held = [one for one in tried if not host_shortage(one)]
+    return held[-1] if held else None
+
+
+def mixture(problem: Problem) -> Mixture | None:
+    """Prepare a problem for experts in the host's memory.
+
+    Args:
+        problem: Of any arrangement.
+
+    Returns:
+        Null where that cannot be: the model has no experts, the coordinator has no card beside its
+        CPU, or the arrangement has a stage on that CPU.
+    """
+    workload, arrangement = problem.question.workload, _ARRANGEMENTS.get(problem.arrangement)
+    sizes = np.array([float(block.expert_bytes) for block in (*workload.blocks, workload.output)])
+    host = _host(problem)
+    if arrangement is None or problem.mapped or host is None or not sizes.any():
+        return None
+    devices = {device.id: device for device in problem.question.registry.devices}
+    in_ram = {
+        slot.device
+        for slot in problem.slots
+        if not slot.remote and (slot.on_host or devices[slot.device].unified_memory)
+    }
+    alone = arrangement is Arrangement.ALONE
+    slots = tuple(
+        slot for slot in problem.slots if slot.device not in in_ram and not (alone and slot.remote)
+    )
+    if all(slot.remote for slot in slots) or (not alone and len(slots) == 1):
+        return None
+    changed = rearranged(problem._replace(slots=slots), arrangement)
+    work = measure_work(workload, problem.question.options)
+    away = (_away(changed, slot, devices[slot.device], host, work) for slot in slots)
+    return Mixture(changed, tuple(away), sizes, *_compute(changed))
+
+
+def _host(problem: Problem) -> Device | None:
+    """The coordinator's CPU."""
+    devices = problem.question.registry.devices
+    own = (one for one in devices if one.node == problem.coordinator)
+    return next((one for one in own if one.backend == "cpu"), None)
+
+
+def _compute(problem: Problem) -> tuple[Floats, float]:
+    """Bytes that blocks compute in without their experts, and the host with them.
+
+    On the host, these take the place of all that it holds of hidden states.
+    """
     _, workload, options, _ = problem.question
-    each = workload.n_embd + 2 * workload.n_ff
-    width = workload.n_expert_used * each + workload.n_embd
-    return 4.0 * run_shape(options).batch * width
+    token = 4.0 * run_shape(options).batch
+    footprint = problem.footprint
+    scratch = footprint.scratch.copy()
+    scratch[:-1] = [token * block.scratch_apart for block in workload.blocks]
+    routed = token * max(block.expert_scratch for block in workload.blocks)
+    hidden = HIDDEN_ON_HOST * token * workload.n_embd
+    return scratch, footprint.host_compute + max(0.0, routed - hidden)
 
 
-def _cards(problem: Problem) -> list[_Card]:
-    """The coordinator's cards beside its CPU, where it has one."""
-    registry, workload, options, corrections = problem.question
-    devices = {device.id: device for device in registry.devices}
-    own = [one for one in registry.devices if one.node == problem.coordinator]
-    host = next((one for one in own if one.backend == "cpu"), None)
-    if host is None:
-        return []
-    work = measure_work(workload, options)
-    cards: list[_Card] = []
-    for slot in problem.slots:
-        device = devices[slot.device]
-        if slot.remote or slot.on_host or device.unified_memory:
-            continue
-        factors = corrections.get(device.id, NEUTRAL)
-        decode = _seconds(workload, work.decode, device, host)
-        prefill = np.sum([_seconds(workload, one, device, host) for one in work.prefill], axis=0)
-        cards.append(_Card(slot, factors.decode.value * decode, factors.prefill.value * prefill))
-    return cards
+def _between(whole: Slot, away: Slot, some: Floats, all_of_them: Floats) -> Slot:
+    """A slot with the experts of some blocks away, and those of others maybe."""
 
+    def seconds(one: Seconds, other: Seconds) -> Seconds:
+        return one._replace(blocks=_chosen(one.blocks, other.blocks, some, all_of_them))
 
-def _mixed(card: _Card, away: NDArray[np.bool_]) -> Slot:
-    """The card's slot, the experts of some of its blocks being the CPU's work."""
-    decode, prefill = card.slot.decode, card.slot.prefill
-    return card.slot._replace(
-        decode=Seconds(np.where(away, card.decode, decode.blocks), decode.hop),
-        prefill=Seconds(np.where(away, card.prefill, prefill.blocks), prefill.hop),
+    return whole._replace(
+        decode=seconds(whole.decode, away.decode), prefill=seconds(whole.prefill, away.prefill)
     )
 
 
-def _seconds(workload: Workload, batch: Batch, card: Device, host: Device) -> Floats:
-    """Seconds of every block with its experts on the CPU, for all runs of a batch."""
+def _chosen(whole: Floats, away: Floats, some: Floats, all_of_them: Floats) -> Floats:
+    """What blocks take without the experts of some; the less of both where they may be away."""
+    maybe = np.where(all_of_them > 0, np.minimum(whole, away), whole)
+    return np.where(some > 0, away, maybe)
+
+
+def _away(problem: Problem, slot: Slot, device: Device, host: Device, work: Work) -> Slot:
+    """A slot with all experts on the host's CPU."""
+    workload = problem.question.workload
+    factors = problem.question.corrections.get(slot.device, NEUTRAL)
+    device = as_worker(device) if slot.remote else device
+
+    def seconds(batch: Batch) -> Floats:
+        kept, left = _parted(workload, batch)
+        return block_seconds(device, kept) + block_seconds(host, left)
+
+    def handing(hop: Hop, *batches: Batch) -> float:
+        if slot.remote:
+            return hop.turn + hop.enter + hop.leave
+        return sum(
+            batch.times * (HANDOVER_S + 2 * 4.0 * workload.n_embd * batch.tokens / BUS_BYTES_PER_S)
+            for batch in batches
+        )
+
+    decode = factors.decode.value * seconds(work.decode)
+    prefill = factors.prefill.value * np.sum([seconds(one) for one in work.prefill], axis=0)
+    return slot._replace(
+        decode=slot.decode._replace(blocks=decode + handing(slot.decode.hop, work.decode)),
+        prefill=slot.prefill._replace(blocks=prefill + handing(slot.prefill.hop, *work.prefill)),
+    )
+
+
+def _parted(workload: Workload, batch: Batch) -> tuple[Batch, Batch]:
+    """What is left of every block of a batch without its experts, and its experts."""
     read, done = _expert_shares(workload, batch.tokens)
     kinds = batch.kinds
     kept = batch._replace(
@@ -164,8 +239,7 @@ def _seconds(workload: Workload, batch: Batch, card: Device, host: Device) -> Fl
     left = batch._replace(
         read_bytes=experts.weights.sum(axis=0), flops=experts.flops.sum(axis=0), kinds=experts
     )
-    crossing = HANDOVER_S + 2 * 4.0 * workload.n_embd * batch.tokens / BUS_BYTES_PER_S
-    return block_seconds(card, kept) + block_seconds(host, left) + batch.times * crossing
+    return kept, left
 
 
 def _expert_shares(workload: Workload, tokens: int) -> tuple[Floats, Floats]:

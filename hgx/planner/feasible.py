@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.errors import ModelError
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.constraints import cannot_fit, device_limits
 from hgx.planner.cost import Hop
 from hgx.planner.greedy import solve_greedily
-from hgx.planner.problem import Arrangement, Seconds, Weights
+from hgx.planner.problem import Seconds, Weights
 from hgx.planner.search.exact import solve_exactly
 from hgx.planner.search.reach import Slowest
 from hgx.planner.search.reporter import Silent

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from hgx.planner.arrangements import mapped_problem, problems_of
 from hgx.planner.coordinators import rank_coordinators
-from hgx.planner.experts import best_with_experts_away
+from hgx.planner.experts import roomiest
 from hgx.planner.feasible import feasible
-from hgx.planner.problem import Arrangement, build_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,11 +38,10 @@ def fits(
         RegistryError: The options name a coordinator that the registry does not have.
     """
     nodes, wished = rank_coordinators(question, this_node), question.options.cpu_experts
-    problems = (one for node in nodes for one in problems_of(question, node))
-    if from_disk:
-        problems = (mapped for one in problems if (mapped := mapped_problem(one)))
-    found = False if wished else feasible(problems, expired)
-    if not found and wished != 0 and any(one.expert_bytes for one in question.workload.blocks):
-        alone = (build_problem(question, node, Arrangement.ALONE) for node in nodes)
-        found = any(best_with_experts_away(one).placement for one in alone) or found
-    return found
+    problems = [one for node in nodes for one in problems_of(question, node)]
+    tried = (mapped for one in problems if (mapped := mapped_problem(one)))
+    found = False if wished else feasible(tried if from_disk else problems, expired)
+    if found or wished == 0:
+        return found
+    apart = feasible((one for each in problems if (one := roomiest(each))), expired)
+    return apart if apart or found is False else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hgx.planner.anatomy import problem_of
 from hgx.planner.constraints import device_limits
 from hgx.planner.placement import block_seconds_of, first_token_s, price
-from hgx.planner.problem import arrange, build_problem
 
 if TYPE_CHECKING:
-    from hgx.planner.placement import Placement
+    from hgx.planner.anatomy import Answer
     from hgx.planner.problem import Question
 
 
@@ -28,25 +28,24 @@ class Forecast(NamedTuple):
     devices: tuple[DeviceSeconds, ...]
 
 
-def forecast(
-    question: Question, coordinator: str, placement: Placement, *, mapped: bool = False
-) -> Forecast:
+def forecast(question: Question, answer: Answer) -> Forecast:
     """Predict one request; whether the placement fits into memory is not asked.
 
     Args:
         question: Its options are of this request: its prompt and what of it is cached, its
             answer, and as many conversations in parallel as there were.
-        coordinator: Node that serves.
-        placement: On devices that the coordinator reaches.
-        mapped: Whether the coordinator's CPU reads its weights from the disk.
+        answer: What serves.
     """
-    used = {device for device, _, _ in placement}
-    devices = tuple(one for one in question.registry.devices if one.id in used)
+    used = {device for device, _, _ in answer.placement}
+    devices = tuple(
+        one
+        for one in question.registry.devices
+        if one.id in used or (answer.experts_away and one.node == answer.coordinator)
+    )
     registry = question.registry.model_copy(update={"devices": devices})
     question = question._replace(registry=registry)
-    arrangement = arrange(question, coordinator, [device for device, _, _ in placement])
-    problem = build_problem(question, coordinator, arrangement, mapped=mapped)
-    stages = price(problem, placement, device_limits(problem))
+    problem = problem_of(question, answer)
+    stages = price(problem, answer.placement, device_limits(problem))
     return Forecast(
         ttft_s=first_token_s(problem, stages),
         tpot_s=sum(stage.decode_s for stage in stages),

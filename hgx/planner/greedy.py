@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.alone import best_alone
 from hgx.planner.constraints import cannot_fit, device_limits
 from hgx.planner.keys import CLOSED
 from hgx.planner.placement import price, total_objective
-from hgx.planner.problem import Arrangement
 from hgx.planner.semiring import append, combine
 from hgx.planner.tables import build_tables
 

@@ -7,11 +7,11 @@ which is the output head; it always shares a device with the last block.
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.gguf.memory import compute_buffers, host_buffers, kv_bytes
 from hgx.planner.calibrate import NEUTRAL, NO_CORRECTIONS
 from hgx.planner.cost import Hop, block_seconds, hop_seconds, wires_from
@@ -36,21 +36,6 @@ if TYPE_CHECKING:
     from hgx.planner.work import Work
 
     Floats = NDArray[np.float64]
-
-
-class Arrangement(Enum):
-    """How the stages of a placement stand to each other, which decides what the engine copies.
-
-    Attributes:
-        ALONE: There is one stage only.
-        HOST_FIRST: The first of several is on the coordinator's CPU, in the engine's own process.
-        PIPELINE: All of several are devices to the engine: it keeps copies of what they are fed,
-            and may have them work at the same time.
-    """
-
-    ALONE = auto()
-    HOST_FIRST = auto()
-    PIPELINE = auto()
 
 
 class Weights(NamedTuple):
@@ -173,6 +158,7 @@ class Problem(NamedTuple):
     required: tuple[frozenset[str], ...]
     mapped: bool
     experts_away: int = 0
+    """Blocks, from the first on, whose routed experts are in the coordinator's RAM."""
 
     @property
     def bottleneck(self) -> bool:
@@ -289,11 +275,8 @@ def _weights(options: PlanOptions, batches: int) -> tuple[Weights, Weights]:
 def _footprint(workload: Workload, options: PlanOptions, arrangement: Arrangement) -> Footprint:
     run = run_shape(options)
     parts = (*workload.blocks, workload.output)
-    pipelined, host_first = (
-        arrangement is one for one in (Arrangement.PIPELINE, Arrangement.HOST_FIRST)
-    )
-    compute = compute_buffers(workload, run, pipelined=pipelined, host_first=host_first)
-    host = host_buffers(workload, run, pipelined=pipelined, host_first=host_first)
+    compute = compute_buffers(workload, run, arrangement)
+    host = host_buffers(workload, run, arrangement)
     shared = workload.embedding_bytes if workload.tied_embedding else 0
     return Footprint(
         weights=np.array([float(part.total_weight_bytes) for part in parts]),

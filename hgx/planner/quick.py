@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.alone import best_alone
 from hgx.planner.bound import lower_bound
 from hgx.planner.constraints import cannot_fit, device_limits
-from hgx.planner.problem import Arrangement, Weights
+from hgx.planner.problem import Weights
 from hgx.planner.search.found import WORTHWHILE
 from hgx.planner.tables import build_tables
 

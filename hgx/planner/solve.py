@@ -14,20 +14,22 @@ import numpy as np
 from hgx.core.options import PlanOptions
 from hgx.core.plan import SolverReport
 from hgx.errors import OutOfTime
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.answer import infeasible_plan, make_plan
 from hgx.planner.arrangements import mapped_problem, problems_of
 from hgx.planner.calibrate import NO_CORRECTIONS
 from hgx.planner.candidate import Candidate
 from hgx.planner.constraints import bytes_short, cannot_fit, host_shortage
 from hgx.planner.coordinators import rank_coordinators
-from hgx.planner.experts import best_with_experts_away
+from hgx.planner.experts import mixture
 from hgx.planner.feasible import Judge
 from hgx.planner.fits import fits
 from hgx.planner.greedy import solve_greedily
-from hgx.planner.problem import Arrangement, Problem, Question, rearranged
+from hgx.planner.problem import Problem, Question, rearranged
 from hgx.planner.quick import quick_bound
 from hgx.planner.scores import score_devices
 from hgx.planner.search.exact import solve_exactly
+from hgx.planner.search.experts import search_numbers
 from hgx.planner.search.found import WORTHWHILE
 from hgx.planner.shortage import explain_shortage
 from hgx.planner.timer import Timer
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from hgx.core.registry import Registry
     from hgx.core.workload import Workload
     from hgx.planner.calibrate import Correction
+    from hgx.planner.experts import Mixture
     from hgx.planner.search.reporter import Reporter
     from hgx.planner.timer import Clock
 
@@ -57,6 +60,7 @@ CURES_S = 2.0
 """Longest time to look for what would make a model fit that fits nowhere."""
 
 _ALONE = Arrangement.ALONE
+_LARGER = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
 
 def solve(
@@ -95,26 +99,33 @@ def solve(
     timer = Timer(clock, start + max(limit / 2, SEARCH_SHARE * limit - MERGING_S))
     known, untried = _known(question, this_node, timer)
     best = min(known, key=lambda candidate: candidate.objective)
-    if options.solver == "greedy" and best.placement:
+    mixtures = [] if options.cpu_experts == 0 else _mixtures(question, known, untried)
+    if options.cpu_experts:
+        name, states, bound = "exact", 0, np.inf
+        best = best._replace(objective=np.inf, placement=())
+    elif options.solver == "greedy" and best.placement:
         name, states = "greedy", 0
         bound = min(_bound(c, best.objective) for c in known) if not untried else 0.0
     else:
         name = "exact"
-        best, bound, states = _prove(best, known, untried, timer, reporter)
-    if not best.placement and bound == np.inf:
+        share = timer.first(timer.left() / 2) if mixtures else timer
+        best, bound, states = _prove(best, known, untried, share, reporter)
+    if mixtures:
+        late = timer.first(GREEDY_BUDGET_S) if name == "greedy" else timer
+        best, reached, opened = _apart(mixtures, best, late, reporter)
+        bound, states = min(bound, reached), states + opened
+    if not best.placement and bound == np.inf and not options.cpu_experts:
         mapped = [one for c in known if (one := mapped_problem(c.problem))]
         if mapped:
             from_disk = [_greedy(one, timer.expired) for one in mapped]
             best = min(from_disk, key=lambda candidate: candidate.objective)
             best, bound, states = _prove(best, from_disk, (), timer, reporter)
-    if options.cpu_experts != 0:
-        best, bound = _experts(known, best, bound)
     note = ""
     if best.placement and options.node_tolerance is not None:
         best, note = _fewest(best, options.node_tolerance, timer)
     report = SolverReport(name=name, elapsed_s=max(0.0, clock() - start), nodes=states)
     if best.placement:
-        if len(best.placement) == 1 and best.problem.arrangement is not _ALONE:
+        if len(best.placement) == 1 and best.problem.arrangement in _LARGER:
             # It was found among pipelines, where the engine would keep more buffers.
             best = best._replace(problem=rearranged(best.problem, _ALONE))
         plan = make_plan(best.problem, best.placement, bound, report)
@@ -148,17 +159,28 @@ def _known(
     return known, []
 
 
-def _experts(known: Sequence[Candidate], best: Candidate, bound: float) -> tuple[Candidate, float]:
-    """Try one card with experts in the host's memory beside; where that is wished, nothing else."""
-    if best.problem.question.options.cpu_experts:
-        best, bound = best._replace(objective=np.inf, placement=()), np.inf
-    for one in known:
-        if one.problem.arrangement is _ALONE:
-            split = best_with_experts_away(one.problem)
-            bound = min(bound, split.objective)
-            if split.objective < best.objective:
-                best = Candidate(*split)
-    return best, bound
+def _mixtures(
+    question: Question, known: Sequence[Candidate], untried: Sequence[str]
+) -> list[Mixture]:
+    """The problems in which experts may be in a coordinator's RAM, models on one device first."""
+    if not any(block.expert_bytes for block in question.workload.blocks):
+        return []
+    rest = (one for node in untried for one in problems_of(question, node))
+    mixed = (mixture(one) for one in chain((c.problem for c in known), rest))
+    order = (Arrangement.ALONE, Arrangement.IN_TURN)
+    return sorted(filter(None, mixed), key=lambda one: order.index(one.problem.arrangement))
+
+
+def _apart(
+    mixtures: Sequence[Mixture], best: Candidate, timer: Timer, reporter: Reporter | None
+) -> tuple[Candidate, float, int]:
+    """Search all problems with experts in a coordinator's RAM, each with its share of the time."""
+    bound, states = np.inf, 0
+    for at, mixed in enumerate(mixtures):
+        expired = timer.share(len(mixtures) - at)
+        best, reached, opened = search_numbers(mixed, best, expired, reporter)
+        bound, states = min(bound, reached), states + opened
+    return best, bound, states
 
 
 def _bound(answered: Candidate, objective: float) -> float:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from hgx.core.explanation import Run, Split
 from hgx.errors import Infeasible, OutOfTime
 from hgx.planner.anatomy import Answer
+from hgx.planner.arrangements import problems_of
 from hgx.planner.constraints import device_limits
-from hgx.planner.problem import Arrangement, build_problem
+from hgx.planner.problem import build_problem
 from hgx.planner.resolve import MOST_S, evaluated, solve_within
 
 if TYPE_CHECKING:
@@ -177,8 +178,7 @@ def _fastest_first(problem: Problem, members: Sequence[Member]) -> Iterator[Plac
     How much a device holds depends on the arrangement, so each is tried.
     """
     ranked = sorted(members, key=lambda one: -one.rate)
-    for arrangement in Arrangement:
-        tried = build_problem(problem.question, problem.coordinator, arrangement)
+    for tried in problems_of(problem.question, problem.coordinator):
         counts: dict[str, int] = {}
         left = problem.n_block
         for one in ranked:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.cost import Hop
-from hgx.planner.problem import Arrangement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -215,6 +215,8 @@ def build_tables(
         key = (*_class_key(slot, group, pool, limits[slot.device]), wanted)
         classes.setdefault(key, []).append(slot)
     sizes = stage_bytes(footprint)
+    if problem.arrangement is Arrangement.IN_TURN:
+        sizes.last[0] = np.inf  # with all blocks it is alone, and the engine keeps other buffers
     smallest = min(sizes.inner.min(), sizes.last.min() - footprint.shared_head)
     usable = tuple(
         _device_class(
@@ -262,7 +264,7 @@ def _wanted(problem: Problem, device: str) -> tuple[int, ...]:
 def _opening(arrangement: Arrangement, on_host: Sequence[bool]) -> tuple[int, ...] | None:
     """Which classes may have the first stage: none where all may, None where nobody may."""
     if arrangement is Arrangement.ALONE or (
-        arrangement is Arrangement.PIPELINE and not any(on_host)
+        arrangement is not Arrangement.HOST_FIRST and not any(on_host)
     ):
         return ()
     wanted = arrangement is Arrangement.HOST_FIRST

@@ -28,10 +28,16 @@ class Timer:
 
     def within(self, seconds: float) -> Callable[[], bool]:
         """Return what says that so many seconds from now, or the deadline, have passed."""
-        end = min(self._deadline, self._clock() + seconds)
-        return lambda: self._clock() >= end
+        return self.first(seconds).expired
+
+    def left(self) -> float:
+        """Seconds to the deadline; 0 when it has passed."""
+        return max(0.0, self._deadline - self._clock())
+
+    def first(self, seconds: float) -> Timer:
+        """Return a timer that ends with the first so many seconds from now, or with this one."""
+        return Timer(self._clock, min(self._deadline, self._clock() + seconds))
 
     def share(self, parts: int) -> Callable[[], bool]:
         """Give the first of so many parts its share of the time that is left."""
-        now = self._clock()
-        return self.within((self._deadline - now) / parts)
+        return self.within(self.left() / parts)

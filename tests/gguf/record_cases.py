@@ -32,6 +32,7 @@ from tests.llama_cpp import VERSION, toolkit
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from hgx.core.workload import Workload
     from hgx.engine.binaries import Toolkit
     from hgx.engine.readback import Allocated
 
@@ -63,6 +64,20 @@ def splits(layers: int) -> Generator[tuple[int, tuple[int, ...]]]:
     yield 0, (quarter, half, layers - quarter - half)
 
 
+def ways(workload: Workload) -> Generator[tuple[int, tuple[int, ...], int, Way]]:
+    """Give every way to ask of a model, with the number of blocks whose experts are away."""
+    layers = workload.n_block + 1
+    *most, last = splits(layers)
+    for (host, workers), way in [*product([*most, last], _WAYS), (last, _ONCE)]:
+        yield host, workers, 0, way
+    if not any(block.expert_bytes for block in workload.blocks):
+        return
+    for (host, workers), way in product([*most, last], (_WAYS[0], _WAYS[-1])):
+        if not host:
+            for away in (layers // 6, layers * 2 // 3):
+                yield host, workers, away, way
+
+
 def record(path: Path, tools: Toolkit, addresses: Sequence[str]) -> list[Run]:
     """Ask llama-fit-params of one model.
 
@@ -71,11 +86,10 @@ def record(path: Path, tools: Toolkit, addresses: Sequence[str]) -> list[Run]:
         tools: llama.cpp's programs.
         addresses: Of as many rpc servers as any split has workers.
     """
-    layers = read_workload(path).n_block + 1
+    workload = read_workload(path)
+    layers = workload.n_block + 1
     runs: list[Run] = []
-    *most, last = splits(layers)
-    for (host, workers), way in [*product([*most, last], _WAYS), (last, _ONCE)]:
-        ctx, kv_type, parallel = way
+    for host, workers, away, (ctx, kv_type, parallel) in ways(workload):
         names = tuple(f"RPC{number}" for number in range(len(workers)))
         spec = ServerSpec(
             model=str(path),
@@ -85,6 +99,7 @@ def record(path: Path, tools: Toolkit, addresses: Sequence[str]) -> list[Run]:
             parallel=parallel,
             gpu_layers=sum(workers),
             tensor_split=workers,
+            experts_away=away,
             devices=names,
             rpc=tuple(addresses[: len(workers)]),
         )
@@ -94,7 +109,8 @@ def record(path: Path, tools: Toolkit, addresses: Sequence[str]) -> list[Run]:
         if fitted.layers and there != list(workers):
             sys.exit(f"{path.stem}: llama.cpp split {there}, not {list(workers)}")
         mib = [_mib(fitted.needs[name]) for name in names]
-        runs.append(Run(host, workers, *way, tuple(mib), _mib(fitted.needs[HOST])))
+        ours = _mib(fitted.needs[HOST])
+        runs.append(Run(host, workers, ctx, kv_type, parallel, tuple(mib), ours, away))
     return runs
 
 

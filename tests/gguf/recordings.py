@@ -46,6 +46,7 @@ class Run(NamedTuple):
         parallel: Conversations at a time.
         workers_mib: Whole MiB on each worker, rounded down.
         host_mib: The same on the host.
+        experts_away: Blocks, from the first on, whose routed experts are in the host's memory.
     """
 
     host: int
@@ -55,6 +56,7 @@ class Run(NamedTuple):
     parallel: int
     workers_mib: tuple[Need, ...]
     host_mib: Need
+    experts_away: int = 0
 
     @property
     def theirs(self) -> tuple[Need, ...]:
@@ -65,13 +67,17 @@ class Run(NamedTuple):
     def options(self) -> PlanOptions:
         """What a plan is asked for."""
         return PlanOptions(
-            ctx=self.ctx, kv_type=self.kv_type, parallel=self.parallel, coordinator="host"
+            ctx=self.ctx,
+            kv_type=self.kv_type,
+            parallel=self.parallel,
+            coordinator="host",
+            cpu_experts=self.experts_away,
         )
 
     @property
     def placement(self) -> list[tuple[str, int, int]]:
         """The same as blocks: the output head is not one of them."""
-        names = [HOST_DEVICE, *(device.id for device in registry(len(self.workers)).devices[1:])]
+        names = [device.id for device in registry(self).devices]
         stages: list[tuple[str, int, int]] = []
         first = 0
         for name, count in zip(names, (self.host, *self.workers), strict=True):
@@ -99,34 +105,43 @@ def _document(name: str) -> dict[str, Any]:
     return json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def exceptions(name: str) -> dict[tuple[int, tuple[int, ...], int, int], float]:
+def exceptions(name: str) -> dict[tuple[int, tuple[int, ...], int, int, int], float]:
     """Read by how many MiB compute is known to be off, with whichever KV type.
 
     Returns:
-        Negative where llama.cpp takes more, by layers on the host and on the workers, context, and
-        number of the device, the host being 0. The file says why.
+        Negative where llama.cpp takes more, by layers on the host and on the workers, context,
+        blocks whose experts are away, and number of the device, the host being 0. The file says
+        why.
     """
-    return {
-        (each["host"], tuple(each["workers"]), each["ctx"], each["device"]): each["off_mib"]
-        for each in excepted(name)
-    }
+    found: dict[tuple[int, tuple[int, ...], int, int, int], float] = {}
+    for each in excepted(name):
+        away = each.get("experts_away", 0)
+        split = each["host"], tuple(each["workers"])
+        found[*split, each["ctx"], away, each["device"]] = each["off_mib"]
+    return found
 
 
-def registry(workers: int) -> Registry:
-    """A coordinator without a GPU, and so many workers with one each, all of them large."""
-    names = ["host", *(f"worker{number}" for number in range(workers))]
+def registry(run: Run) -> Registry:
+    """The host's CPU and a card per worker, all of them large.
+
+    A card is the host's own where experts are away from it, and else on a node of its own.
+    """
+    numbers = range(len(run.workers))
+    apart = not run.experts_away
+    cards = [f"worker{number}/cuda:0" if apart else f"host/cuda:{number}" for number in numbers]
+    names = ["host", *(f"worker{number}" for number in numbers if apart)]
     return Registry(
         nodes=tuple(Node(id=name) for name in names),
         devices=tuple(
             Device(
-                id=f"{name}/{backend}:0",
-                node=name,
-                backend=backend,
+                id=name,
+                node=name.partition("/")[0],
+                backend="cpu" if name == HOST_DEVICE else "cuda",
                 memory_total_bytes=_LARGE,
                 memory_bandwidth_bytes_per_s=1e11,
                 compute_flops_per_s=1e13,
             )
-            for name, backend in zip(names, ["cpu", *["cuda"] * workers], strict=True)
+            for name in (HOST_DEVICE, *cards)
         ),
         links=tuple(
             Link.model_validate(
@@ -139,7 +154,7 @@ def registry(workers: int) -> Registry:
 
 def planned(workload: Workload, run: Run) -> Plan:
     """Evaluate a run's placement."""
-    return evaluate(registry(len(run.workers)), workload, run.placement, run.options)
+    return evaluate(registry(run), workload, run.placement, run.options)
 
 
 def needs(plan: Plan, workers: int) -> Iterator[Need]:

@@ -9,6 +9,7 @@ import pytest
 from hgx.core.options import DEFAULT_HEADROOM_BYTES
 from hgx.core.workload import KvShape
 from hgx.errors import ModelError
+from hgx.gguf.arrangement import Arrangement
 from hgx.gguf.memory import RunShape, compute_buffers, host_buffers, kv_bytes
 from hgx.gguf.workload import read_workload
 from hgx.units import MIB
@@ -25,6 +26,11 @@ ROUNDED = 1.0
 """MiB by which the figures of llama-fit-params may be short: they are whole, rounded down."""
 
 
+APART = 52.0
+"""MiB that compute may be off where experts are away: what is handed over finds other gaps in
+every model, and a stage that has blocks of both kinds is counted as its largest block."""
+
+
 def off(mine: float, theirs: float) -> float:
     """MiB between an estimate and what llama.cpp says."""
     return mine - theirs - min(max(mine - theirs, 0.0), ROUNDED)
@@ -32,7 +38,10 @@ def off(mine: float, theirs: float) -> float:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_plans_agree_with_llama_cpp(name: str, tmp_path: Path) -> None:
-    """On every device, weights and KV are within 0.5%, and compute within 5% or 16 MiB."""
+    """On every device, weights and KV are within 0.5%, and compute within 5% or 16 MiB.
+
+    Where experts are away, compute is within 52 MiB.
+    """
     workload = read_workload(RECIPES[name](tmp_path / "model.gguf"))
     excepted = exceptions(name)
     for run in recorded(name):
@@ -41,19 +50,19 @@ def test_plans_agree_with_llama_cpp(name: str, tmp_path: Path) -> None:
             where = f"device {device} of {run}: {one}"
             assert abs(off(one.model, other.model)) <= 0.005 * other.model, where
             assert abs(off(one.context, other.context)) <= 0.005 * other.context, where
-            known = excepted.get((run.host, run.workers, run.ctx, device), 0.0)
-            apart = off(one.compute, other.compute) - known
+            key = (run.host, run.workers, run.ctx, run.experts_away, device)
+            apart = off(one.compute, other.compute) - excepted.get(key, 0.0)
             # New recurrent states are counted for one conversation only.
-            assert abs(apart) <= max(16, 0.05 * other.compute) * (2 if run.parallel > 1 else 1), (
-                where
-            )
+            allowed = max(16, 0.05 * other.compute) * (2 if run.parallel > 1 else 1)
+            assert abs(apart) <= (APART if run.experts_away else allowed), where
             assert off(sum(one), sum(other)) > -DEFAULT_HEADROOM_BYTES / MIB, where
 
 
-def test_what_is_recorded() -> None:
+def test_what_is_recorded(tmp_path: Path) -> None:
     """Every recipe is, of many architectures, and hardly anything of it is excepted."""
     assert set(RECIPES) == set(NAMES)
     assert sum(not exceptions(name) for name in NAMES) >= 14 + len(SAME_ARCHITECTURE)
+    path = tmp_path / "model.gguf"
     for name in NAMES:
         runs = recorded(name)
         assert {run.ctx for run in runs} == {4096, 8192, 32768}
@@ -62,7 +71,10 @@ def test_what_is_recorded() -> None:
         assert {(bool(run.host), len(run.workers)) for run in runs} == {
             (True, 0), (False, 1), (True, 1), (True, 2), (False, 2), (False, 3)
         }  # fmt: skip
-        assert len(exceptions(name)) <= 4
+        assert sum(not away for _, _, _, away, _ in exceptions(name)) <= 4
+        mixture = any(block.expert_bytes for block in read_workload(RECIPES[name](path)).blocks)
+        away = {len(run.workers) for run in runs if run.experts_away}
+        assert away == ({1, 2, 3} if mixture else set())
 
 
 def test_a_server_keeps_the_logits_of_one_token_per_conversation(tmp_path: Path) -> None:
@@ -80,10 +92,13 @@ def test_a_server_keeps_the_logits_of_one_token_per_conversation(tmp_path: Path)
         quant="Q8_0",
     )
     workload, run = read_workload(path), RunShape(4096)
-    buffers = compute_buffers(workload, run)
+    buffers = compute_buffers(workload, run, Arrangement.PIPELINE)
     first = buffers.inputs + max(buffers.blocks[:9]) + buffers.left[8]
     last = buffers.inputs + buffers.entered[9] + max(*buffers.blocks[9:], buffers.output)
-    mine = [size / MIB for size in (first, last, host_buffers(workload, run).compute)]
+    mine = [
+        size / MIB
+        for size in (first, last, host_buffers(workload, run, Arrangement.PIPELINE).compute)
+    ]
     assert mine == pytest.approx([52.84, 41.57, 32.61], abs=4)
 
 
@@ -122,15 +137,23 @@ def test_a_pipeline_keeps_copies(tmp_path: Path) -> None:
     """Copies of what is fed are what a pipeline costs on each device and on the host."""
     workload = read_workload(ggufs.llama_like(tmp_path / "m.gguf", n_block=2, n_embd=1024))
     run = RunShape(4096)
-    shared, alone = (compute_buffers(workload, run, pipelined=flag) for flag in (True, False))
-    behind = compute_buffers(workload, run, pipelined=False, host_first=True)
+    shared, alone, behind, turns = (
+        compute_buffers(workload, run, each)
+        for each in (
+            Arrangement.PIPELINE,
+            Arrangement.ALONE,
+            Arrangement.HOST_FIRST,
+            Arrangement.IN_TURN,
+        )
+    )
     assert shared.inputs > alone.inputs > behind.inputs
     assert shared.blocks[1] == alone.blocks[1] == behind.blocks[1]
     assert shared.blocks[0] > alone.blocks[0] == behind.blocks[0]
     assert shared.entered[1] > 0 == alone.entered[1] == behind.entered[1] == shared.entered[0]
+    assert turns == behind._replace(entered=(alone.inputs - behind.inputs, *behind.entered[1:]))
     host, by_itself, first = (
-        host_buffers(workload, run, pipelined=pipelined, host_first=host_first)
-        for pipelined, host_first in ((True, False), (False, False), (False, True))
+        host_buffers(workload, run, each)
+        for each in (Arrangement.PIPELINE, Arrangement.ALONE, Arrangement.HOST_FIRST)
     )
     assert host.compute > by_itself.compute > first.compute
     assert (host.shared, by_itself.shared > 0, first.shared) == (0, True, 0)

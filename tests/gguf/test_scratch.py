@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hgx.gguf.scratch import Widths, block_scratch, head_scratch
+from hgx.gguf.scratch import Widths, block_scratch, expert_scratch, head_scratch
 
 # Thirds of what is to come: MiB at 512 tokens, from llama-fit-params of build 11434 on a device
 # behind the host, less its masks; E, Q and F are the hidden, query and feed-forward widths.
@@ -93,3 +93,20 @@ def test_a_block_holds_its_largest_results(each: Widths) -> None:
         assert taken >= each.expert_ff + each.expert_out
     elif each.ff:
         assert taken >= each.up * (1 + each.gated)
+
+
+def test_experts_elsewhere_leave_their_results_only() -> None:
+    """Beside the hidden states, a block then has what its experts gave, not what made that."""
+    one = Widths(10, expert_ff=3000, expert_out=80, router=8)
+    assert block_scratch(one._replace(experts_apart=True)) < 200
+    assert block_scratch(one) > 3000
+
+
+def test_experts_by_themselves() -> None:
+    """Results find room where products stood, if they are no larger; else they come behind."""
+    few, many = (
+        expert_scratch(Widths(10, expert_ff=100, expert_out=10 * used)) for used in (2, 30)
+    )
+    assert few == 2 * 10 + 3 * 100
+    assert many == 2 * 10 + 3 * 100 + 300
+    assert expert_scratch(Widths(10, expert_ff=100, expert_out=20, expert_gated=False)) == 140

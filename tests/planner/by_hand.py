@@ -6,10 +6,10 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs, Step
 from hgx.planner.constraints import broken_limits, device_limits, wish_broken
 from hgx.planner.placement import price, total_objective, weighted
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.found import Run
 from hgx.planner.search.graph import build_graph
 from hgx.planner.search.labels import Search

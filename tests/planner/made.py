@@ -14,11 +14,12 @@ from hgx.core.plan import Objective
 from hgx.core.registry import Device, Link, Node, Registry
 from hgx.core.workload import Block, KvShape, Workload
 from hgx.errors import Infeasible
-from hgx.planner.constraints import device_limits
+from hgx.gguf.arrangement import Arrangement
+from hgx.planner.anatomy import answer_of, price_answer
 from hgx.planner.cost import BLOCK_OVERHEAD_S
 from hgx.planner.evaluate import evaluate
-from hgx.planner.placement import price, total_objective
-from hgx.planner.problem import Arrangement, Problem, Question, arrange, build_problem
+from hgx.planner.placement import total_objective
+from hgx.planner.problem import Problem, Question, build_problem
 from hgx.planner.solve import solve
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 MB = 1_000_000
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 RPC_MODES: tuple[RpcMode, ...] = get_args(RpcMode)
+
+WHOLE = (Arrangement.ALONE, Arrangement.HOST_FIRST, Arrangement.PIPELINE)
+"""Arrangements in which all tensors of a block are on its device."""
 
 LONG_PROMPT = 1300
 """Tokens that are read in three micro-batches."""
@@ -212,7 +216,7 @@ class Case(NamedTuple):
 
     def problems(self, coordinator: str = "a") -> list[Problem]:
         """The same for every arrangement of stages."""
-        return [self.problem(coordinator, one) for one in Arrangement]
+        return [self.problem(coordinator, one) for one in WHOLE]
 
 
 def case(*devices: Device, model: Workload | None = None, asked: PlanOptions | None = None) -> Case:
@@ -242,11 +246,10 @@ def objective_of(plan: Plan, question: Case | None = None) -> float:
 
 def priced(question: Case, plan: Plan) -> tuple[Problem, list[PricedStage]]:
     """The problem that a plan's placement is an answer to, and its stages."""
-    assert plan.host is not None
-    node, placement = plan.host.node, placement_of(plan)
-    devices = [device for device, _, _ in placement]
-    problem = question.problem(node, arrange(Question(*question), node, devices))
-    return problem, price(problem, placement, device_limits(problem))
+    answer = answer_of(plan)
+    assert answer is not None
+    found = price_answer(Question(*question), answer)
+    return found.problem, list(found.stages)
 
 
 def optimum(question: Case) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.problem import Arrangement
+from hgx.gguf.arrangement import Arrangement
 from tests.planner.oracles.reading import beside, hopeless, limit_of, opens, spent
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tests.planner.oracles.reading import Spent
 
     Floats = NDArray[np.float64]
+
+
+_SEVERAL = (Arrangement.HOST_FIRST, Arrangement.IN_TURN)
+"""Arrangements in which one stage alone may need more than among several."""
 
 
 class _Front(NamedTuple):
@@ -83,8 +87,9 @@ class Oracle:
                     scratch = max(scratch, footprint.scratch[n])
                 else:
                     taken += footprint.left[end - 1]
-                # The host alone is another arrangement, and needs other buffers.
-                other = head and own and self.problem.arrangement is Arrangement.HOST_FIRST
+                # All blocks on one device is another arrangement, and may need other buffers.
+                other = head and begin == 0 and self.problem.arrangement in _SEVERAL
+                other &= own or self.problem.arrangement is Arrangement.IN_TURN
                 if not other and taken + scratch <= limit_of(self.problem, slot):
                     run = slice(begin, end)
                     main, slowest = self._main[index], self._peak[index]

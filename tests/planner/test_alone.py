@@ -7,9 +7,9 @@ import math
 import pytest
 from hypothesis import given, settings
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.alone import best_alone
 from hgx.planner.placement import total_objective
-from hgx.planner.problem import Arrangement
 from tests.planner.by_hand import allowed
 from tests.planner.made import MB, Case, case, cases, device, options, registry, workload
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs, Cost
 from hgx.planner.placement import weighted
-from hgx.planner.problem import Arrangement
 from tests.planner.by_hand import allowed, runs_of, slowest, steps_of, summed, tables_of
 from tests.planner.made import (
     LONG_PROMPT,

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 
 from hgx.planner.bound import STEPS, lower_bound
 from hgx.planner.constraints import device_limits
-from hgx.planner.problem import Arrangement, Weights, rearranged
+from hgx.planner.problem import Weights, rearranged
 from hgx.planner.solve import solve
 from hgx.planner.tables import build_tables
 from tests.planner.made import (
     MB,
     OBJECTIVES,
+    WHOLE,
     Case,
     best_by_hand,
     case,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 def root_of(question: Case, target: float, steps: int = STEPS) -> float:
     """The bound of a question, with node ``a`` as coordinator."""
     least = math.inf
-    for arrangement in Arrangement:
+    for arrangement in WHOLE:
         problem = rearranged(question.problem(), arrangement)
         if any(problem.total) and any(problem.peak):
             problem = problem._replace(peak=Weights())  # one of the two is a bound of their sum

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import assume, given, settings
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.cures import find_cures, largest, smallest
 from hgx.planner.fits import fits
-from hgx.planner.problem import Arrangement, Question, build_problem
+from hgx.planner.problem import Question, build_problem
 from hgx.units import MIB, parse_bytes
 from tests.planner.made import MB, Case, block, case, cases, device, options, registry, workload
 

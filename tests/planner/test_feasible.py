@@ -10,10 +10,11 @@ from hypothesis import given, settings
 
 from hgx.core.workload import Block
 from hgx.errors import ModelError, RegistryError
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.feasible import Judge, feasible
 from hgx.planner.fits import fits
 from hgx.planner.greedy import solve_greedily
-from hgx.planner.problem import Arrangement, Question, build_problem
+from hgx.planner.problem import Question, build_problem
 from hgx.planner.timer import Timer
 from tests.planner.made import (
     MB,

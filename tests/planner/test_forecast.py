@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hgx.planner.anatomy import Answer
 from hgx.planner.forecast import forecast
 from hgx.planner.problem import Question
 from hgx.planner.solve import solve
@@ -24,7 +25,7 @@ def test_a_request_takes_what_the_plan_promises(question: Case) -> None:
     plan = solve(*question)
     if plan.predicted is None or plan.host is None:
         return
-    found = forecast(Question(*question), plan.host.node, placement_of(plan))
+    found = forecast(Question(*question), Answer(plan.host.node, placement_of(plan)))
     assert found.ttft_s == pytest.approx(plan.predicted.ttft_s)
     assert found.tpot_s == pytest.approx(plan.predicted.tpot_s)
     assert sum(it.decode_s for it in found.devices) <= found.tpot_s * (1 + 1e-9)
@@ -40,7 +41,7 @@ def test_a_cached_prompt_is_quicker(cached: int) -> None:
     def ttft(tokens: int) -> float:
         update = {"prompt_tokens": 256, "cached_tokens": tokens}
         asked = question.options.model_copy(update=update)
-        return forecast(Question(*question._replace(options=asked)), "a", placement).ttft_s
+        return forecast(Question(*question._replace(options=asked)), Answer("a", placement)).ttft_s
 
     assert ttft(cached) <= ttft(0)
     assert ttft(255) < ttft(0) / 10
@@ -50,7 +51,7 @@ def test_devices_have_their_share_and_the_wire_none() -> None:
     """What is left of a token beside its devices is what the wire takes."""
     question = case(device("a/cuda:0"), device("b/cuda:0"))
     placement = (("a/cuda:0", 0, 1), ("b/cuda:0", 2, 3))
-    found = forecast(Question(*question), "a", placement)
+    found = forecast(Question(*question), Answer("a", placement))
     near, far = question.problem().slots
     assert found.devices[0].decode_s == pytest.approx(near.decode.blocks[:2].sum())
     assert found.devices[1].decode_s == pytest.approx(far.decode.blocks[2:].sum())
@@ -62,4 +63,4 @@ def test_devices_have_their_share_and_the_wire_none() -> None:
 def test_what_serves_need_not_fit_any_more() -> None:
     """Memory that others have taken since does not matter for how long a request takes."""
     full = case(device("a/cuda:0", 1000 * MB, free=0))
-    assert forecast(Question(*full), "a", (("a/cuda:0", 0, 3),)).tpot_s > 0
+    assert forecast(Question(*full), Answer("a", (("a/cuda:0", 0, 3),))).tpot_s > 0

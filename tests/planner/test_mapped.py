@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hgx.errors import Infeasible
+from hgx.planner.anatomy import Answer
 from hgx.planner.evaluate import evaluate
 from hgx.planner.forecast import forecast
 from hgx.planner.problem import Question
@@ -50,7 +51,7 @@ def test_it_evaluates_to_the_same() -> None:
     plan = solve(*asked)
     again = evaluate(asked.registry, asked.workload, placement_of(plan), asked.options)
     assert (again.predicted, again.stages) == (plan.predicted, plan.stages)
-    told = forecast(Question(*asked), "a", placement_of(plan), mapped=True)
+    told = forecast(Question(*asked), Answer("a", placement_of(plan), mapped=True))
     assert plan.predicted is not None
     assert told.tpot_s == pytest.approx(plan.predicted.tpot_s)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.gguf.memory import compute_buffers, host_buffers, kv_bytes
 from hgx.planner.calibrate import Correction, Factor
 from hgx.planner.cost import Hop
@@ -33,7 +34,8 @@ def test_the_footprint_is_what_the_memory_formulas_say() -> None:
     """Weights, KV and scratch come per block with the output head last, all in bytes."""
     model, asked = workload([10 * MB, 30 * MB], head=5 * MB), options(ctx=1024, parallel=2)
     run = run_shape(asked)
-    compute, host = compute_buffers(model, run), host_buffers(model, run)
+    pipeline = Arrangement.PIPELINE
+    compute, host = compute_buffers(model, run, pipeline), host_buffers(model, run, pipeline)
     footprint = case(device("a/cuda:0"), model=model, asked=asked).problem().footprint
     assert footprint.weights.tolist() == [10 * MB, 30 * MB, 5 * MB]
     assert footprint.kv.tolist() == [kv_bytes(part.kv, run) for part in model.blocks] + [0]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.constraints import device_limits
 from hgx.planner.placement import price, weighted
 from hgx.planner.pools import Pool
-from hgx.planner.problem import Arrangement
 from hgx.planner.tables import build_tables, stage_bytes, weighted_seconds
 from tests.planner.made import MB, OBJECTIVES, block, case, device, options, workload
 

@@ -56,8 +56,13 @@ def _stages_table(plan: Plan) -> Table:
         )
     if plan.host is not None:
         cells = _memory_cells(plan.host.memory)
-        table.add_row(Text(f"{plain(plan.host.node)} (host)"), "embedding", *cells, "")
+        table.add_row(Text(f"{plain(plan.host.node)} (host)"), beside_stages(plan), *cells, "")
     return table
+
+
+def beside_stages(plan: Plan) -> str:
+    """Say what the coordinator's RAM holds of the model beside its stages."""
+    return f"embedding, experts of {away}" if (away := plan.experts_away) else "embedding"
 
 
 def _memory_cells(memory: StageMemory | HostMemory) -> list[str]:

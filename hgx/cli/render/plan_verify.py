@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hgx.cli.render.console import plain
+from hgx.cli.render.plan import beside_stages
 from hgx.units import MIB, format_bytes
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _name(row: VerifiedDevice, plan: VerifiedPlan) -> str:
 
 def _layers(share: Share, plan: VerifiedPlan) -> str:
     if share.first_layer is None or share.last_layer is None:
-        return "embedding"
+        return beside_stages(plan)
     last = min(share.last_layer, plan.model.n_block - 1)
     return f"{share.first_layer}-{last}" + (" + head" if share.last_layer > last else "")
 

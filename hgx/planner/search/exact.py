@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.alone import best_alone
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.found import WORTHWHILE, Outcome
 from hgx.planner.search.minimise import minimise
 

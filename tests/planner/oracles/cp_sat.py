@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ortools.sat.python import cp_model
 
-from hgx.planner.problem import Arrangement
+from hgx.gguf.arrangement import Arrangement
 from tests.planner.oracles.reading import Verdict, beside, hopeless, limit_of, opens, spent
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import highspy
 import numpy as np
 
-from hgx.planner.problem import Arrangement
+from hgx.gguf.arrangement import Arrangement
 from tests.planner.oracles.reading import Verdict, hopeless, limit_of, opens, spent
 
 if TYPE_CHECKING:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.constraints import broken_limits, device_limits, wish_broken
 from hgx.planner.placement import price, total_objective
-from hgx.planner.problem import Arrangement, Question, build_problem
+from hgx.planner.problem import Question, build_problem
+from tests.planner.made import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,4 +114,4 @@ def least(question: Question, coordinator: str, solve: Callable[[Problem], float
         coordinator: Node id.
         solve: Gives the least objective of one problem.
     """
-    return min(solve(build_problem(question, coordinator, one)) for one in Arrangement)
+    return min(solve(build_problem(question, coordinator, one)) for one in WHOLE)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.constraints import device_limits
 from hgx.planner.keys import CLOSED
 from hgx.planner.placement import price
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.boundaries import Boundaries, state_keys
 from hgx.planner.search.packing import Packing
 from hgx.planner.search.within import StageTimes

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import assume, given, settings
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.constraints import bytes_short, host_shortage
 from hgx.planner.evaluate import evaluate
 from hgx.planner.placement import total_objective
-from hgx.planner.problem import Arrangement, Question
+from hgx.planner.problem import Question
 from hgx.planner.search.exact import solve_exactly
 from hgx.planner.solve import solve
 from tests.planner.by_hand import allowed, never

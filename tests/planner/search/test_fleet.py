@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.fleet import descend, search_around
 from hgx.planner.search.roster import RosterBound
 from tests.planner.by_hand import (

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective, weighted
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.graph import build_graph
 from hgx.planner.search.paths import STEPS, Span, path_bound
 from tests.planner.by_hand import allowed, least, paid, slowest, steps_of, tables_of

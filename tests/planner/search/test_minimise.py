@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.greedy import solve_greedily
-from hgx.planner.problem import Arrangement
 from hgx.planner.search import cheapest
 from hgx.planner.search.exact import solve_exactly
 from hgx.planner.search.minimise import MOST_SETS, minimise

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.constraints import broken_limits, device_limits
 from hgx.planner.placement import price
-from hgx.planner.problem import Arrangement, Weights
+from hgx.planner.problem import Weights
 from hgx.planner.search.polish import polish
 from hgx.planner.tables import build_tables
 from tests.planner.by_hand import (

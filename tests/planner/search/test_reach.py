@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.constraints import device_limits
 from hgx.planner.placement import price
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.reach import FEW_ROUNDS, MANY_ROUNDS, Slowest
 from hgx.planner.search.reporter import Silent
 from hgx.planner.tables import build_tables

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.paths import Span, path_bound
 from hgx.planner.search.roster import roster_bound
 from tests.planner.by_hand import allowed, least, never, slowest, tables_of

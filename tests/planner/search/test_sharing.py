@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hgx.gguf.arrangement import Arrangement
 from hgx.planner.bound import lower_bound
-from hgx.planner.problem import Arrangement
 from hgx.planner.search.exact import solve_exactly
 from hgx.planner.search.found import Outcome
 from hgx.planner.search.reach import FEW_ROUNDS, Slowest
