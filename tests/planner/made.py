@@ -35,8 +35,14 @@ RPC_MODES: tuple[RpcMode, ...] = get_args(RpcMode)
 WHOLE = (Arrangement.ALONE, Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 """Arrangements in which all tensors of a block are on its device."""
 
+SEVERAL = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
+"""Those of several stages."""
+
 LONG_PROMPT = 1300
 """Tokens that are read in three micro-batches."""
+
+PROMPTS = (100, LONG_PROMPT)
+"""Of one micro-batch, and of several."""
 
 HOME_RTT_S = 1e-3
 HOME_BYTES_PER_S = 1e8

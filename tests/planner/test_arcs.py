@@ -15,6 +15,8 @@ from tests.planner.made import (
     LONG_PROMPT,
     MB,
     OBJECTIVES,
+    PROMPTS,
+    SEVERAL,
     Case,
     case,
     cases,
@@ -23,15 +25,11 @@ from tests.planner.made import (
     workload,
 )
 
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
-
-PROMPTS = (100, LONG_PROMPT)
-
 
 @settings(max_examples=60, deadline=None)
 @given(
     question=cases(devices=4, blocks=6, coordinators=("a",), prompts=PROMPTS),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
 )
 def test_arcs_are_the_entries_of_the_tables(question: Case, which: Arrangement) -> None:
     """Every stage that leaves a block for the output head is there once, and nothing else."""
@@ -57,7 +55,7 @@ def test_arcs_are_the_entries_of_the_tables(question: Case, which: Arrangement) 
 @settings(max_examples=80, deadline=None)
 @given(
     question=cases(coordinators=("a",), prompts=PROMPTS),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
 )
 def test_steps_cost_what_stages_are_priced_at(question: Case, which: Arrangement) -> None:
     """Whatever stands where, sum and slowest stage are those of the priced stages."""
@@ -78,7 +76,7 @@ def test_steps_cost_what_stages_are_priced_at(question: Case, which: Arrangement
 @settings(max_examples=80, deadline=None)
 @given(
     question=cases(coordinators=("a",), prompts=PROMPTS),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     share=st.floats(0, 1),
 )
 def test_no_stage_that_is_quick_enough_is_left_out(
@@ -179,7 +177,7 @@ def test_classes_keep_their_place() -> None:
     """Counts, far nodes, who has no wire and who may be first are those of the classes."""
     devices = [device(name) for name in ("a/cpu:0", "b/cuda:0", "c/cuda:0", "c/cuda:1", "d/cuda:0")]
     question = case(*devices, model=workload([50 * MB] * 3))
-    first, pipeline = (Arcs(tables_of(question.problem(arrangement=one))) for one in ARRANGEMENTS)
+    first, pipeline = (Arcs(tables_of(question.problem(arrangement=one))) for one in SEVERAL)
     assert first.counts.tolist() == [1.0, 2.0, 2.0]
     assert (first.n_group, first.group.tolist()) == (1, [1, 1, 0])
     assert [first.beside(2, other) for other in range(3)] == [False, False, True]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.constraints import device_limits
 from hgx.planner.keys import CLOSED
@@ -17,11 +18,12 @@ from hgx.planner.search.packing import Packing
 from hgx.planner.search.within import StageTimes
 from hgx.planner.tables import Tables, build_tables
 from tests.planner.by_hand import allowed, never, placement_of_runs, slowest
-from tests.planner.made import MB, Case, case, cases, device, options, workload
+from tests.planner.made import MB, SEVERAL, Case, case, cases, device, options, workload
+
+if TYPE_CHECKING:
+    from hgx.gguf.arrangement import Arrangement
 
 WIDE = 1 << 14
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
 
 def within(tables: Tables, time: float) -> Boundaries:
@@ -35,7 +37,7 @@ def within(tables: Tables, time: float) -> Boundaries:
     question=cases(
         devices=4, blocks=5, coordinators=("a",), objectives=("throughput",), wishes=True
     ),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     share=st.floats(0, 1),
 )
 def test_what_is_reached_in_a_time_is_found_and_nothing_else(

@@ -21,6 +21,7 @@ from tests.planner.made import (
     LONG_PROMPT,
     MB,
     OBJECTIVES,
+    PROMPTS,
     RPC_MODES,
     Case,
     best_by_hand,
@@ -41,8 +42,6 @@ from tests.planner.oracles.reading import least
 if TYPE_CHECKING:
     from hgx.core.options import RpcMode
     from hgx.core.plan import Objective
-
-PROMPTS = (100, LONG_PROMPT)
 
 
 def assert_optimal(question: Case, best: float) -> None:

@@ -10,27 +10,33 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective, weighted
 from hgx.planner.search.graph import build_graph
 from hgx.planner.search.paths import STEPS, Span, path_bound
 from tests.planner.by_hand import allowed, least, paid, slowest, steps_of, tables_of
-from tests.planner.made import LONG_PROMPT, MB, Case, case, cases, device, options, workload
+from tests.planner.made import (
+    MB,
+    PROMPTS,
+    SEVERAL,
+    Case,
+    case,
+    cases,
+    device,
+    options,
+    workload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hgx.gguf.arrangement import Arrangement
     from hgx.planner.arcs import Step
     from hgx.planner.placement import PricedStage
     from hgx.planner.problem import Problem
     from hgx.planner.search.graph import Graph
     from hgx.planner.search.paths import PathBound
     from hgx.planner.tables import Tables
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
-
-PROMPTS = (100, LONG_PROMPT)
 
 
 def edges_of(graph: Graph, arcs: Arcs, steps: Sequence[Step]) -> list[int] | None:
@@ -86,7 +92,7 @@ def check(
 @settings(max_examples=120, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((1, 5, STEPS)),
     gap=st.sampled_from((0.0, 0.2, 1.0, math.inf)),
 )
@@ -106,7 +112,7 @@ def test_what_is_below_bound_and_gap_is_there(
 @settings(max_examples=60, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), objectives=("balanced",), prompts=PROMPTS),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
 def test_what_takes_longer_than_its_span_is_not_there(
@@ -129,7 +135,7 @@ def test_what_takes_longer_than_its_span_is_not_there(
 @settings(max_examples=60, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     share=st.floats(0, 2),
 )
 def test_the_best_edges_of_a_place_come_first(
@@ -182,7 +188,7 @@ def test_who_may_not_be_first_has_no_edge_from_the_beginning() -> None:
     question = case(
         device("a/cpu:0"), device("b/cuda:0"), device("b/cuda:1"), model=workload([50 * MB] * 3)
     )
-    for which, first in zip(ARRANGEMENTS, (True, False), strict=True):
+    for which, first in zip(SEVERAL, (True, False), strict=True):
         tables = tables_of(question.problem(arrangement=which))
         arcs = Arcs(tables)
         graph = build_graph(arcs, path_bound(arcs, math.inf), math.inf)

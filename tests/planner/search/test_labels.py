@@ -11,7 +11,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective, weighted
 from hgx.planner.search.graph import build_graph
@@ -32,6 +31,8 @@ from tests.planner.made import (
     LONG_PROMPT,
     MB,
     OBJECTIVES,
+    PROMPTS,
+    SEVERAL,
     Case,
     case,
     cases,
@@ -47,12 +48,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hgx.core.plan import Objective
+    from hgx.gguf.arrangement import Arrangement
     from hgx.planner.problem import Problem
     from hgx.planner.search.found import Found
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
-
-PROMPTS = (100, LONG_PROMPT)
 
 QUICK = 8
 """Paths that are looked for where poor prices leave the search more to do."""
@@ -118,7 +116,7 @@ def check(problem: Problem, found: Found, best: float) -> None:
 @settings(max_examples=120, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((1, QUICK, STEPS)),
 )
 def test_it_finds_what_trying_everything_does(
@@ -136,7 +134,7 @@ def test_it_finds_what_trying_everything_does(
     question=cases(
         devices=4, blocks=5, backends=("cpu", "metal"), coordinators=("a",), prompts=PROMPTS
     ),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((1, QUICK, STEPS)),
 )
 def test_it_keeps_shared_memories(question: Case, which: Arrangement, steps: int) -> None:
@@ -164,7 +162,7 @@ def test_what_is_dearer_and_takes_less_of_a_memory_is_kept(seed: int) -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     question=cases(devices=4, blocks=5, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     width=st.sampled_from((1, 2, 4)),
     steps=st.sampled_from((1, QUICK, STEPS)),
     looks=st.sampled_from((1, 2, 3, 5, 100)),
@@ -208,7 +206,7 @@ def test_whatever_is_cut_in_shared_memories_the_claims_are_true(
 @settings(max_examples=120, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     width=st.sampled_from((1, 4, WIDE)),
     shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )

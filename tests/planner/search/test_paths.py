@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective
 from hgx.planner.search.paths import STEPS, Span, path_bound
@@ -18,6 +17,8 @@ from tests.planner.by_hand import allowed, least, paid, slowest, steps_of, table
 from tests.planner.made import (
     LONG_PROMPT,
     MB,
+    PROMPTS,
+    SEVERAL,
     Case,
     case,
     cases,
@@ -30,12 +31,9 @@ from tests.planner.oracles import highs
 
 if TYPE_CHECKING:
     from hgx.core.plan import Objective
+    from hgx.gguf.arrangement import Arrangement
     from hgx.planner.problem import Problem
     from hgx.planner.search.paths import PathBound
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
-
-PROMPTS = (100, LONG_PROMPT)
 
 ASKED: tuple[tuple[Objective, int], ...] = (
     ("latency", 100),
@@ -55,7 +53,7 @@ def bound_of(problem: Problem, target: float = math.inf, steps: int = STEPS) -> 
 @settings(max_examples=150, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((1, 2, 5, 40, STEPS)),
     aim=st.sampled_from((0.1, 1.0, 3.0, math.inf)),
 )
@@ -75,7 +73,7 @@ def test_no_placement_is_below_bound_and_target(
     question=cases(
         devices=4, backends=("cpu", "metal"), coordinators=("a",), prompts=PROMPTS, wishes=True
     ),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((2, 40, STEPS)),
 )
 def test_no_placement_in_shared_memories_is_below_the_bound(
@@ -91,7 +89,7 @@ def test_no_placement_in_shared_memories_is_below_the_bound(
 @settings(max_examples=80, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((1, 10, STEPS)),
 )
 def test_every_beginning_has_a_bound(question: Case, which: Arrangement, steps: int) -> None:
@@ -123,7 +121,7 @@ def test_every_beginning_has_a_bound(question: Case, which: Arrangement, steps: 
         prompts=PROMPTS,
         wishes=True,
     ),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((1, 40, STEPS)),
     shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )

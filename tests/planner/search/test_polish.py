@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.constraints import broken_limits, device_limits
 from hgx.planner.placement import price
@@ -26,7 +25,7 @@ from tests.planner.by_hand import (
     slowest,
     summed,
 )
-from tests.planner.made import LONG_PROMPT, MB, Case, case, cases, device, workload
+from tests.planner.made import LONG_PROMPT, MB, SEVERAL, Case, case, cases, device, workload
 from tests.planner.oracle import Oracle
 from tests.planner.oracles.reading import opens
 
@@ -34,14 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hgx.core.plan import Objective
+    from hgx.gguf.arrangement import Arrangement
     from hgx.planner.problem import Problem
     from hgx.planner.search.found import Run
     from hgx.planner.search.polish import Polished
     from hgx.planner.tables import Tables
 
 SUMS: tuple[Objective, ...] = ("latency", "balanced")
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
 
 def polished_by(
@@ -80,7 +78,7 @@ def check(problem: Problem, tables: Tables, polished: Polished) -> None:
         objectives=SUMS,
         prompts=(100, LONG_PROMPT),
     ),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     kicks=st.sampled_from((0, 5)),
     data=st.data(),
 )
@@ -109,7 +107,7 @@ def test_never_worse_than_what_it_begins_with(
         objectives=("balanced",),
         prompts=(100, LONG_PROMPT),
     ),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     share=st.floats(0, 1),
     data=st.data(),
 )

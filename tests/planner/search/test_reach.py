@@ -17,7 +17,7 @@ from hgx.planner.search.reach import FEW_ROUNDS, MANY_ROUNDS, Slowest
 from hgx.planner.search.reporter import Silent
 from hgx.planner.tables import build_tables
 from tests.planner.by_hand import allowed, never, placement_of_runs, searched, slowest
-from tests.planner.made import MB, Case, case, cases, device, options, workload
+from tests.planner.made import MB, SEVERAL, Case, case, cases, device, options, workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from hgx.planner.tables import Tables
 
 WIDE = 1 << 14
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
 
 def plain(question: Case, which: Arrangement = Arrangement.PIPELINE) -> tuple[Problem, Tables]:
@@ -59,7 +57,7 @@ def check(problem: Problem, tables: Tables, found: Found) -> None:
 @settings(max_examples=120, deadline=None)
 @given(
     question=cases(devices=4, blocks=5, coordinators=("a",), objectives=("throughput",)),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     rounds=st.sampled_from((0, FEW_ROUNDS)),
 )
 def test_it_is_that_of_trying_everything(question: Case, which: Arrangement, rounds: int) -> None:
@@ -77,7 +75,7 @@ def test_it_is_that_of_trying_everything(question: Case, which: Arrangement, rou
 @settings(max_examples=80, deadline=None)
 @given(
     question=cases(devices=4, blocks=5, coordinators=("a",), objectives=("throughput",)),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     most=st.sampled_from((1, 2)),
 )
 def test_no_more_nodes_take_part_than_may(question: Case, which: Arrangement, most: int) -> None:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective
 from hgx.planner.search.paths import Span, path_bound
@@ -18,6 +17,8 @@ from tests.planner.by_hand import allowed, least, never, slowest, tables_of
 from tests.planner.made import (
     LONG_PROMPT,
     MB,
+    PROMPTS,
+    SEVERAL,
     Case,
     case,
     cases,
@@ -33,12 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hgx.core.plan import Objective
+    from hgx.gguf.arrangement import Arrangement
     from hgx.planner.problem import Problem
     from hgx.planner.tables import Tables
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
-
-PROMPTS = (100, LONG_PROMPT)
 
 
 def bounds(
@@ -53,7 +51,7 @@ def bounds(
 @settings(max_examples=100, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((1, 3, 40)),
     aim=st.sampled_from((0.1, 1.0, 3.0, math.inf)),
 )
@@ -91,7 +89,7 @@ def test_no_placement_in_shared_memories_is_below_the_bound(question: Case, step
 @settings(max_examples=100, deadline=None)
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     steps=st.sampled_from((3, 40)),
     shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )

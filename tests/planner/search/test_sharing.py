@@ -9,7 +9,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.bound import lower_bound
 from hgx.planner.search.exact import solve_exactly
 from hgx.planner.search.found import Outcome
@@ -17,26 +16,16 @@ from hgx.planner.search.reach import FEW_ROUNDS, Slowest
 from hgx.planner.search.reporter import Silent
 from hgx.planner.search.sharing import named, share_memories
 from tests.planner.by_hand import least, never, runs_of, tables_of
-from tests.planner.made import (
-    MB,
-    Case,
-    case,
-    cases,
-    device,
-    options,
-    registry,
-    workload,
-)
+from tests.planner.made import MB, SEVERAL, Case, case, cases, device, options, registry, workload
 from tests.planner.oracles.reading import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hgx.gguf.arrangement import Arrangement
     from hgx.planner.problem import Problem
     from hgx.planner.search.found import Found
     from hgx.planner.tables import Tables
-
-ARRANGEMENTS = (Arrangement.HOST_FIRST, Arrangement.PIPELINE)
 
 NOTHING = Outcome(math.inf, (), 0.0, 0)
 """What is known where nobody looks beforehand."""
@@ -88,9 +77,7 @@ near = cases(
 
 
 @settings(max_examples=120, deadline=None)
-@given(
-    question=near, which=st.sampled_from(ARRANGEMENTS), aim=st.sampled_from((1.0, 1.5, math.inf))
-)
+@given(question=near, which=st.sampled_from(SEVERAL), aim=st.sampled_from((1.0, 1.5, math.inf)))
 def test_it_is_that_of_trying_everything(question: Case, which: Arrangement, aim: float) -> None:
     """The least slowest stage is found and proven, or that nothing beats the target."""
     problem = question.problem(arrangement=which)
@@ -108,7 +95,7 @@ def test_it_is_that_of_trying_everything(question: Case, which: Arrangement, aim
 @settings(max_examples=60, deadline=None)
 @given(
     question=near,
-    which=st.sampled_from(ARRANGEMENTS),
+    which=st.sampled_from(SEVERAL),
     looks=st.integers(0, 6),
 )
 def test_stopped_it_claims_no_more_than_is_true(
@@ -204,7 +191,7 @@ def test_where_all_together_are_too_small_it_is_proven() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(question=near, which=st.sampled_from(ARRANGEMENTS))
+@given(question=near, which=st.sampled_from(SEVERAL))
 def test_the_exact_solver_divides_them_so(question: Case, which: Arrangement) -> None:
     """With a look at all stages first, the answer is the same."""
     problem = question.problem(arrangement=which)
