@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.planner.cost import Hop
+from hgx.planner.ways import find_ways
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hgx.planner.tables import Tables
+    from hgx.planner.ways import Ways
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
@@ -45,12 +47,6 @@ class Cost(NamedTuple):
     enter: Floats
     leave: Floats
     finish: Floats
-
-    def plus(self, other: Cost, weight: Floats) -> Cost:
-        """Add another measure, weighted by class; all of that must be finite."""
-        wires = [one + weight * more for one, more in zip(self[2:], other[2:], strict=True)]
-        inner = self.inner + weight[None, :, None] * other.inner
-        return Cost(inner, self.last + weight * other.last, *wires)
 
     def wire(self, *, entered: bool, left: bool) -> Floats:
         """What an inner stage costs on the wire, shape ``(classes,)``.
@@ -123,14 +119,44 @@ class Arcs:
         self.opening = tables.opening
 
     @cached_property
-    def crowded(self) -> tuple[Indices, Indices]:
-        """Classes that share a far node with others, node by node, and where each node begins.
+    def members(self) -> Indices:
+        """Classes on far nodes that several devices share, in order; shape ``(members,)``."""
+        return np.flatnonzero(self.group < self.n_group)
 
-        A node of which no device is of use has no class, and where it begins means nothing.
+    @cached_property
+    def mates(self) -> Indices:
+        """Which members may follow each one without the wire: others, or itself if it is several.
+
+        Shape ``(members, most)``, filled up with the number of members.
         """
-        order = np.argsort(self.group, kind="stable")
-        members = order[: int((self.group < self.n_group).sum())]
-        return members, np.searchsorted(self.group[members], np.arange(self.n_group))
+        members = [int(at) for at in self.members]
+        found = [
+            [
+                row
+                for row, other in enumerate(members)
+                if self.beside(at, other) and (other != at or self.counts[at] > 1)
+            ]
+            for at in members
+        ]
+        most = max([1, *map(len, found)])
+        rows = [[*row, *[len(members)] * (most - len(row))] for row in found]
+        return np.array(rows, dtype=np.intp).reshape(len(members), most)
+
+    @cached_property
+    def paired(self) -> NDArray[np.bool_]:
+        """Classes on nodes of two devices: after the second of them comes the wire."""
+        devices = np.bincount(self.group, self.counts, self.n_group + 1)
+        return (devices[self.group] == 2) & (self.group < self.n_group)
+
+    @cached_property
+    def added_ways(self) -> Ways:
+        """What adds up, with wires, by the ways of hidden states."""
+        return find_ways(self, self.added)
+
+    @cached_property
+    def peaked_ways(self) -> Ways | None:
+        """What counts of the slowest stage, likewise, if anything."""
+        return None if self.peaked is None else find_ways(self, self.peaked)
 
     def beside(self, one: int, other: int) -> bool:
         """Whether devices of two classes hand hidden states over without the wire."""
@@ -188,28 +214,6 @@ class Arcs:
         hops = [one.peak_hop for one in classes]
         return self._cost([one.peak_upto for one in classes], heads, hops)
 
-    @cached_property
-    def finite_peaked(self) -> Cost | None:
-        """The same with nothing in place of what does not fit, to be added to what says so."""
-        if self.peaked is None:
-            return None
-        inner, last = (np.where(np.isfinite(part), part, 0.0) for part in self.peaked[:2])
-        return self.peaked._replace(inner=inner, last=last)
-
-    def within(self, longest: float) -> Cost:
-        """What adds up, of stages that take no longer than some seconds, whatever their wire."""
-        if self.peaked is None or np.isinf(longest):
-            return self.added
-        inner, last, turn, enter, leave, finish = self.peaked
-        apart = self.group == self.n_group
-        wire, wire_last = turn + apart * (enter + leave), turn + apart * enter + finish
-        for free in self.free:
-            wire[free] = wire_last[free] = 0.0
-        return self.added._replace(
-            inner=np.where(inner + wire[None, :, None] <= longest, self.added.inner, np.inf),
-            last=np.where(last + wire_last <= longest, self.added.last, np.inf),
-        )
-
     def _cost(self, upto: list[Floats], heads: list[float], hops: list[Hop]) -> Cost:
         """Costs from those of the blocks before each boundary, of the head, and on the wire."""
         classes, n = self.tables.classes, self.n_block
@@ -234,6 +238,13 @@ class Arcs:
     def last_bytes(self) -> Floats:
         """Bytes of all blocks from ``b`` and the head, shape ``(n, classes)``."""
         return np.array([one.last_bytes[: self.n_block] for one in self.tables.classes]).T
+
+    @cached_property
+    def byte_ways(self) -> Ways:
+        """Bytes of stages by the ways of hidden states; nothing where they do not fit."""
+        inner = np.broadcast_to(self.bytes[:, None, :], self.added.inner.shape)
+        nothing = np.zeros((4, len(self.counts)))
+        return find_ways(self, Cost(inner, self.last_bytes, *nothing)).beyond(0.0)
 
     @cached_property
     def ends(self) -> Indices:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hgx.planner.placement import Placement, PricedStage
     from hgx.planner.problem import Problem
     from hgx.planner.search.found import Found
-    from hgx.planner.search.paths import Prices, Span
+    from hgx.planner.search.paths import PathBound, Span
     from hgx.planner.search.reporter import Reporter
     from hgx.planner.tables import Tables
 
@@ -134,9 +134,10 @@ def placement_of_runs(tables: Tables, runs: Sequence[tuple[int, int, int]]) -> P
 
 
 def paid(
-    problem: Problem, tables: Tables, prices: Prices, stages: Sequence[PricedStage]
+    problem: Problem, tables: Tables, bound: PathBound, stages: Sequence[PricedStage]
 ) -> list[float]:
     """What each stage of a placement costs when devices, memories and slowness have prices."""
+    prices, low = bound.prices, bound.span.low
     of_device = {name: at for at, one in enumerate(tables.classes) for name in one.devices}
     per_byte = prices.pool @ tables.pools
     seconds: list[float] = []
@@ -144,7 +145,7 @@ def paid(
         at = of_device[stage.slot.device]
         seconds.append(
             weighted(stage, problem.total)
-            + float(prices.slow[at]) * weighted(stage, problem.peak)
+            + float(prices.slow[at]) * max(0.0, weighted(stage, problem.peak) - low)
             + float(prices.device[at])
             + float(per_byte[at]) * stage.memory.total_bytes
         )

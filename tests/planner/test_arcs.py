@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hgx.gguf.arrangement import Arrangement
 from hgx.planner.arcs import Arcs, Cost
 from hgx.planner.placement import weighted
 from tests.planner.by_hand import allowed, runs_of, slowest, steps_of, summed, tables_of
@@ -24,6 +25,9 @@ from tests.planner.made import (
     options,
     workload,
 )
+
+if TYPE_CHECKING:
+    from hgx.gguf.arrangement import Arrangement
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,70 +77,6 @@ def test_steps_cost_what_stages_are_priced_at(question: Case, which: Arrangement
         assert arcs.seconds(runs) == both
 
 
-@settings(max_examples=80, deadline=None)
-@given(
-    question=cases(coordinators=("a",), prompts=PROMPTS),
-    which=st.sampled_from(SEVERAL),
-    share=st.floats(0, 1),
-)
-def test_no_stage_that_is_quick_enough_is_left_out(
-    question: Case, which: Arrangement, share: float
-) -> None:
-    """Within a time are all stages of placements that keep it, and none that can not."""
-    problem = question.problem(arrangement=which)
-    tables = tables_of(problem)
-    found = [(runs_of(tables, placement), stages) for placement, stages in allowed(problem)]
-    assume(found and tables.peaked)
-    arcs = Arcs(tables)
-    peaks = sorted(slowest(problem, stages) for _, stages in found)
-    longest = peaks[int(share * (len(peaks) - 1))] * (1 + 1e-9)
-    cost = arcs.within(longest)
-    for runs, stages in found:
-        steps = arcs.steps(runs)
-        seconds = [cost.of(step, free=arcs.is_free(step)) for step in steps]
-        if slowest(problem, stages) <= longest:
-            whole = [arcs.added.of(step, free=arcs.is_free(step)) for step in steps]
-            assert seconds == whole
-        for step, stage, added in zip(steps, stages, seconds, strict=True):
-            # What is alone on its node, and pays its wire, is known exactly.
-            if arcs.group[step.at] == arcs.n_group and step.at not in arcs.free:
-                assert np.isfinite(added) == (weighted(stage, problem.peak) <= longest)
-
-
-def test_without_a_limit_nothing_is_left_out() -> None:
-    """Whatever takes however long is there; where no stage is the slowest, a limit is none."""
-    summing, both = (
-        Arcs(tables_of(case(device("b/cuda:0"), asked=options(objective)).problem()))
-        for objective in ("latency", "balanced")
-    )
-    assert both.within(np.inf) is both.added
-    assert summing.within(0.0) is summing.added
-    assert np.isinf(both.within(0.0).last).all()
-
-
-def test_the_hosts_own_stage_has_no_wire_that_could_be_too_long() -> None:
-    """Just as long as it takes by itself, it is there; a little less, and it is not."""
-    question = case(device("a/cpu:0"), device("b/cuda:0"), asked=options("balanced"))
-    arcs = Arcs(tables_of(question.problem(arrangement=Arrangement.HOST_FIRST)))
-    assert arcs.peaked is not None
-    (host,) = arcs.free
-    alone = float(arcs.peaked.inner[0, host, 0])
-    assert np.isfinite(arcs.within(alone).inner[0, host]).tolist() == [True, False, False, False]
-    assert np.isinf(arcs.within(alone * (1 - 1e-9)).inner[0, host]).all()
-
-
-def test_what_does_not_fit_is_nothing_where_it_is_added() -> None:
-    """The slowest stage's seconds come with infinities, and without."""
-    question = case(device("b/cuda:0", 130 * MB), asked=options("balanced"))
-    arcs = Arcs(tables_of(question.problem()))
-    assert arcs.peaked is not None
-    assert arcs.finite_peaked is not None
-    for part, finite in zip(arcs.peaked, arcs.finite_peaked, strict=True):
-        assert (finite == np.where(np.isinf(part), 0.0, part)).all()
-    assert np.isinf(arcs.peaked.inner).any()
-    assert Arcs(tables_of(case(device("b/cuda:0")).problem())).finite_peaked is None
-
-
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_what_does_not_count_costs_nothing(objective: str, prompt: int) -> None:
@@ -148,18 +88,6 @@ def test_what_does_not_count_costs_nothing(objective: str, prompt: int) -> None:
     assert bool(arcs.added.last[counts].any()) is (objective != "throughput")
     assert any(bool(wire.any()) for wire in arcs.added[2:]) is (objective != "throughput")
     assert (arcs.peaked is None) is (objective == "latency" and prompt != LONG_PROMPT)
-
-
-def test_costs_add_up_by_class() -> None:
-    """A second measure counts as much as its class says, also on the wire."""
-    devices = [device("b/cuda:0"), device("c/cuda:0", bandwidth=2e11)]
-    one = Arcs(tables_of(case(*devices).problem())).added
-    other = Cost(*(np.full(part.shape, 1.0 + at) for at, part in enumerate(one)))
-    both = one.plus(other, np.array([0.0, 2.0]))
-    for at, (part, sums) in enumerate(zip(one, both, strict=True)):
-        axis = 1 if part.ndim > 1 else 0
-        assert np.array_equal(np.take(sums, 0, axis), np.take(part, 0, axis))
-        assert np.array_equal(np.take(sums, 1, axis), np.take(part, 1, axis) + 2.0 * (1.0 + at))
 
 
 def test_wires_are_paid_by_those_who_cross_them() -> None:
@@ -182,8 +110,8 @@ def test_classes_keep_their_place() -> None:
     assert (first.n_group, first.group.tolist()) == (1, [1, 1, 0])
     assert [first.beside(2, other) for other in range(3)] == [False, False, True]
     assert not first.beside(1, 1)
-    members, starts = first.crowded
-    assert (members.tolist(), starts.tolist()) == ([2], [0])
+    assert (first.members.tolist(), first.mates.tolist()) == ([2], [[0]])
+    assert first.paired.tolist() == [False, False, True]
     assert (first.free, pipeline.free) == ((0,), ())
     assert (first.opening, pipeline.opening) == ((0,), (1, 2))
     # The host is a worker on the loopback unless it is first; on the wire it costs alike.

@@ -29,6 +29,9 @@ which on the next step may be longer."""
 
 LONGER, SHORTER = 2.0, 0.6
 
+AGAIN = 8.0
+"""How much longer the next step may be when short ones promise nothing any more."""
+
 MIXING = 200
 """Mixtures of planes that are looked at for one point at most."""
 
@@ -51,6 +54,7 @@ def climb(
     *,
     floor: float | Floats,
     stride: float,
+    first: float | None = None,
     accuracy: float,
     most: int,
     expired: Callable[[], bool] = lambda: False,
@@ -61,7 +65,8 @@ def climb(
         ask: Returns value and slope at a point.
         start: Where to begin.
         floor: Least value of every coordinate, or of each; it may be infinite.
-        stride: First guess of the step's length, as distance per slope.
+        stride: Length of steps, as distance per slope, with which the top would be seen.
+        first: With which to begin, where the start is near the top; else that length too.
         accuracy: What the planes must promise, as far as a step goes, for another one.
         most: Points to ask at most.
         expired: Returns whether to stop.
@@ -69,7 +74,7 @@ def climb(
     Returns:
         The last centre: no point that was asked is better by a good part of what was promised.
     """
-    centre = start
+    centre, trusted, stride = start, stride, first or stride
     best, slope = ask(start)
     planes = _Planes(start, best, slope)
     for _ in range(most - 1):
@@ -77,9 +82,12 @@ def climb(
             break
         point, promised, settled = planes.next(centre, floor, stride, best, accuracy)
         if promised <= accuracy:
-            if settled:
+            if not settled:
+                stride *= SHORTER
+            elif stride < trusted:  # a short step promises little however far the top is
+                stride = min(trusted, AGAIN * stride)
+            else:
                 break
-            stride *= SHORTER
             continue
         value, slope = ask(point)
         planes.add(point, value, slope)

@@ -66,7 +66,9 @@ def search_numbers(
         states += outcome.states
         bound = max(bound, min(outcome.bound, outcome.objective, best.objective))
         if outcome.placement:
-            best = min(best, _fewest(mixed, least, most, outcome.placement), key=_objective)
+            found = _fewest(mixed, least, most, outcome.placement)
+            if found.objective < best.objective * (1 - WORTHWHILE):
+                best = found
         if least == most:
             proven = min(proven, bound)
         elif bound < np.inf:
@@ -74,10 +76,6 @@ def search_numbers(
             heappush(open_ranges, (bound, least, middle))
             heappush(open_ranges, (bound, middle + 1, most))
     return best, proven, states
-
-
-def _objective(candidate: Candidate) -> float:
-    return candidate.objective
 
 
 def _fewest(mixed: Mixture, least: int, most: int, placement: Placement) -> Candidate:

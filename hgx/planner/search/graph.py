@@ -1,10 +1,11 @@
 """The stages that may be part of something better, as edges between places, the best ones first.
 
 A *place* is a boundary between blocks, and where the hidden states are there: at the coordinator,
-or on a node. By the prices of ``hgx.planner.search.paths`` every edge has a reduced cost, which is
-what a path becomes longer by that takes it in place of the best way on: nothing below zero. So a
-path of length ``root + slack`` so far may go on by the edges of a reduced cost below ``gap -
-slack``, if it is to stay below ``root + gap``; no other stage is looked at.
+or with a device of a node that several share, by its class. By the prices of
+``hgx.planner.search.paths`` every edge has a reduced cost, which is what a path becomes longer by
+that takes it in place of the best way on: nothing below zero. So a path of length ``root + slack``
+so far may go on by the edges of a reduced cost below ``gap - slack``, if it is to stay below ``root
++ gap``; no other stage is looked at.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hgx.planner.search.paths import Tariff
+from hgx.planner.ways import Way
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from hgx.planner.arcs import Arcs, Cost
+    from hgx.planner.arcs import Arcs
     from hgx.planner.search.paths import PathBound
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
-
-WAYS = ((True, True), (True, False), (False, True), (False, False))
-"""Whether hidden states come, and go, over the wire."""
 
 
 class Graph(NamedTuple):
@@ -33,7 +34,7 @@ class Graph(NamedTuple):
 
     Attributes:
         n_block: Number of blocks ``n``; place ``m n + b`` is boundary ``b`` where the hidden states
-            are at the coordinator (``m = 0``) or on node ``m - 1`` of those that several share.
+            are at the coordinator (``m = 0``) or with a device of class ``m - 1``.
         tail: Place where a stage begins.
         head: Place where it ends; -1 at the very end.
         at: Class of its device.
@@ -115,102 +116,75 @@ def build_graph(arcs: Arcs, bound: PathBound, gap: float) -> Graph:
     )
 
 
+class _Followers(NamedTuple):
+    """Who may have a stage of some way.
+
+    Attributes:
+        way: The way.
+        at: Classes, shape ``(pairs,)``.
+        before: The class that hands hidden states over to each; -1 where they come over the wire.
+    """
+
+    way: Way
+    at: Indices
+    before: Indices
+
+
+def _followers(arcs: Arcs) -> Iterator[_Followers]:
+    """All ways, with each class that is handed over to once for every class before it."""
+    every, members = np.arange(len(arcs.counts)), arcs.members
+    wire = np.full(len(every), -1)
+    row, column = np.nonzero(arcs.mates < len(members))
+    at, before = members[arcs.mates[row, column]], members[row]
+    more = ~arcs.paired[at]
+    for final in (False, True):
+        yield _Followers(Way(entered=True, left=True, final=final), every, wire)
+        yield _Followers(Way(entered=False, left=True, final=final), at, before)
+    yield _Followers(Way(entered=True, left=False, final=False), members, wire[members])
+    yield _Followers(Way(entered=False, left=False, final=False), at[more], before[more])
+
+
 class _Edges:
     """All stages with their reduced costs."""
 
     def __init__(self, arcs: Arcs, bound: PathBound) -> None:
         self._arcs = arcs
-        self._bound = bound
-        self._device = bound.prices.device
-        grouped = arcs.group < arcs.n_group
-        # The way on from a node, for every class; there is none for those without others beside.
-        n = arcs.n_block
-        self._inside = np.full((len(grouped), n), np.inf)
-        self._inside[grouped] = bound.ahead[1 + arcs.group[grouped]]
-        self._closed = np.broadcast_to(bound.ahead[0], self._inside.shape)
-        self._node = np.where(grouped, 1 + arcs.group, 0)
-        self._shut = np.zeros(len(grouped), dtype=np.bool_)
-        if arcs.opening:
-            self._shut = ~np.isin(np.arange(len(grouped)), arcs.opening)
+        self._ahead = bound.ahead
+        self._priced = Tariff(arcs, bound.span).priced(bound.prices)
 
     def below(self, gap: float) -> Iterator[_Part]:
         """Edges below a gap, way by way."""
-        for entered, left in WAYS:
-            if (entered and left) or self._arcs.n_group:
-                yield self._inner(gap, entered=entered, left=left)
-        for entered in (True, False):
-            if entered or self._arcs.n_group:
-                yield self._last(gap, entered=entered)
+        for followers in _followers(self._arcs):
+            if len(followers.at):
+                yield self._part(*followers, gap)
 
-    def _inner(self, gap: float, *, entered: bool, left: bool) -> _Part:
-        arcs, cost, n = self._arcs, self._bound.cost, self._arcs.n_block
-        ends = np.minimum(arcs.ends, n - 1)
-        on = (self._closed if left else self._inside)[:, ends].transpose(1, 0, 2)
-        here = (self._closed if entered else self._inside).T
-        wire = self._device + cost.wire(entered=entered, left=left)
+    def _part(self, way: Way, who: Indices, before: Indices, gap: float) -> _Part:
+        arcs, n, final = self._arcs, self._arcs.n_block, way.final
+        row = self._priced.rows(way, who)
+        here = self._ahead[1 + before].T
+        reduced = self._priced.of(way)[:, row]
         with np.errstate(invalid="ignore"):  # where there is no way on, there is none here either
-            reduced = cost.inner + wire[None, :, None] + on - here[:, :, None]
-        self._except(reduced, wire, entered=entered)
-        wires = {"entered": entered, "left": left}
-        begin, at, length = np.nonzero(reduced < gap)
-        peaked = np.zeros(len(at))
-        if arcs.peaked is not None:
-            peaked = arcs.peaked.inner[begin, at, length]
-            peaked = peaked + self._wires(arcs.peaked, begin, at, **wires)
-            within = peaked <= self._bound.span.high
-            begin, at, length, peaked = begin[within], at[within], length[within], peaked[within]
-        added = arcs.added.inner[begin, at, length] + self._wires(arcs.added, begin, at, **wires)
-        end = begin + length + 1
+            on = -here if final else self._on(way, who) - here[:, :, None]
+            reduced = reduced + on
+        found = np.nonzero(reduced < gap)
+        begin, which = found[0], found[1]
+        at, stages = who[which], (begin, row[which], *found[2:])
+        end = n if final else begin + found[2] + 1
+        place = np.zeros_like(at) if way.left else 1 + at
+        peaked = arcs.peaked_ways
         return _Part(
-            tail=(0 if entered else self._node[at] * n) + begin,
-            head=(0 if left else self._node[at] * n) + end,
+            tail=(1 + before[which]) * n + begin,
+            head=np.full(len(at), -1) if final else place * n + end,
             at=at,
-            reduced=np.maximum(reduced[begin, at, length], 0.0),
-            added=added,
-            peaked=peaked,
-            taken=arcs.bytes[begin, length],
+            reduced=np.maximum(reduced[found], 0.0),
+            added=arcs.added_ways.of(way)[stages],
+            peaked=np.zeros(len(at)) if peaked is None else peaked.of(way)[stages],
+            taken=arcs.last_bytes[begin, at] if final else arcs.bytes[begin, found[2]],
         )
 
-    def _last(self, gap: float, *, entered: bool) -> _Part:
-        arcs, cost, n = self._arcs, self._bound.cost, self._arcs.n_block
-        here = (self._closed if entered else self._inside).T
-        wire = self._device + cost.wire_last(entered=entered)
-        with np.errstate(invalid="ignore"):
-            reduced = cost.last + wire - here
-        self._except(reduced, wire, entered=entered)
-        begin, at = np.nonzero(reduced < gap)
-        peaked = np.zeros(len(at))
-        if arcs.peaked is not None:
-            peaked = arcs.peaked.last[begin, at]
-            peaked = peaked + self._wires(arcs.peaked, begin, at, entered=entered)
-            within = peaked <= self._bound.span.high
-            begin, at, peaked = begin[within], at[within], peaked[within]
-        added = arcs.added.last[begin, at] + self._wires(arcs.added, begin, at, entered=entered)
-        return _Part(
-            tail=(0 if entered else self._node[at] * n) + begin,
-            head=np.full(len(at), -1),
-            at=at,
-            reduced=np.maximum(reduced[begin, at], 0.0),
-            added=added,
-            peaked=peaked,
-            taken=arcs.last_bytes[begin, at],
-        )
-
-    def _except(self, reduced: Floats, wire: Floats, *, entered: bool) -> None:
-        """Correct what is different for the first stage, and leave out what has no place."""
-        if entered:
-            for free in self._arcs.free:
-                reduced[0, free] -= wire[free] - self._device[free]
-            reduced[0, self._shut] = np.inf
-        else:
-            reduced[:, self._node == 0] = np.inf
-
-    def _wires(
-        self, cost: Cost, begin: Indices, at: Indices, *, entered: bool, left: bool | None = None
-    ) -> Floats:
-        """What stages pay on the wire; the last where it is not said whether they leave it."""
-        wire = cost.wire_last(entered=entered)
-        if left is not None:
-            wire = cost.wire(entered=entered, left=left)
-        free = (begin == 0) & np.isin(at, self._arcs.free)
-        return np.where(free, 0.0, wire[at])
+    def _on(self, way: Way, who: Indices) -> Floats:
+        """Length of the shortest path from the end of every stage on."""
+        ends = np.minimum(self._arcs.ends, self._arcs.n_block - 1)
+        if way.left:
+            return self._ahead[0][ends][:, None]
+        return self._ahead[1 + who][:, ends].transpose(1, 0, 2)

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 AT_ONCE = 1 << 18
 """Labels that are made at once: a few arrays of 2 MiB."""
 
+AMPLE = 32
+"""Labels that are made of some at once, for every one that is kept in the end."""
+
 ROUNDS = 3
 """How often labels are compared with their neighbours."""
 
@@ -177,7 +180,8 @@ class Search:
         for rows in self._portions(labels):
             if self._expired():
                 return longer, min(cut, float(labels.slack[rows[0]]))
-            longer = _joined(longer, self._continued(labels, rows))
+            more, lost = self._continued(labels, rows, AMPLE * width)
+            longer, cut = _joined(longer, more), min(cut, lost)
             if len(longer.place) > width:
                 longer, lost = self._reduced(longer, width)
                 cut = min(cut, lost)
@@ -209,8 +213,13 @@ class Search:
         portion = np.cumsum(count) // AT_ONCE
         yield from np.split(order, np.flatnonzero(np.diff(portion)) + 1)
 
-    def _continued(self, labels: _Labels, rows: Indices) -> _Labels:
-        """Append every stage to some labels that may lead below the incumbent."""
+    def _continued(self, labels: _Labels, rows: Indices, most: int) -> tuple[_Labels, float]:
+        """Append every stage to some labels that may lead below the incumbent.
+
+        Returns:
+            So many at most of what that gives, by the slack without what the slowest stage and
+            shared memories add; and the least slack of the others.
+        """
         graph = self._graph
         first, count = graph.below(labels.place[rows], self._gap() - labels.slack[rows])
         parent = np.repeat(rows, count)
@@ -227,19 +236,23 @@ class Search:
         on = ~final
         on &= labels.slack[parent] + graph.reduced[edge] < self._gap()
         parent, edge, at = parent[on], edge[on], at[on]
+        slack, lost = labels.slack[parent] + graph.reduced[edge], np.inf
+        if len(slack) > most:
+            order = np.argpartition(slack, most)
+            lost, order = float(slack[order[most]]), order[:most]
+            parent, edge, at, slack = parent[order], edge[order], at[order], slack[order]
         peaked = np.maximum(labels.peaked[parent], graph.peaked[edge])
-        slack = labels.slack[parent] + graph.reduced[edge]
         if self._tables.peaked:
             paid = (labels.used @ self._slow + self._unpaid)[parent]
             slack += (peaked - labels.peaked[parent]) * paid
-            slack += self._slow[at] * (peaked - graph.peaked[edge])
+            slack += self._slow[at] * (peaked - np.maximum(graph.peaked[edge], self._low))
         used = labels.used[parent]
         used[np.arange(len(at)), at] += 1
         taken = labels.taken[parent]
         if self._memory.shared:
             taken, unusable = self._memory.after(taken, at, graph.taken[edge], used)
             slack = slack + unusable
-        return _Labels(
+        longer = _Labels(
             used=used,
             key=labels.key[parent] + self._weights[at],
             place=graph.head[edge],
@@ -250,6 +263,7 @@ class Search:
             parent=parent,
             edge=edge,
         )
+        return longer, lost
 
     def _finish(self, labels: _Labels, parent: Indices, edge: Indices) -> None:
         """Keep the best of complete placements, if it beats the incumbent."""

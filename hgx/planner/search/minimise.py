@@ -2,8 +2,7 @@
 
 Where nothing but the slowest stage counts, ``hgx.planner.search.reach`` is quickest, with memories
 that devices share divided among them (``hgx.planner.search.sharing``). Everything else is searched
-among labels (``hgx.planner.search.cheapest``), after a local search where there are too many sets
-of devices to try them all (``hgx.planner.search.fleet``).
+among labels (``hgx.planner.search.cheapest``).
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from hgx.planner.arcs import Arcs
 from hgx.planner.bound import lower_bound
 from hgx.planner.constraints import device_limits
 from hgx.planner.search.cheapest import Cheapest
-from hgx.planner.search.fleet import improve
 from hgx.planner.search.found import Outcome, Run
 from hgx.planner.search.paths import path_bound
 from hgx.planner.search.reach import FEW_ROUNDS, MANY_ROUNDS, Slowest
@@ -40,11 +38,11 @@ SETS_WIDTH = 16384
 BEAMS = (16, 128, 1024)
 """The same where a proof is out of reach."""
 
-START_WIDTH = 64
-"""Labels kept per layer of the search that a local one begins with."""
-
 MOST_SETS = 1 << 14
 """Sets of devices up to which a search may try them all."""
+
+CLOSE = 0.01
+"""Gap up to which it pays to search everything before spans of the slowest stage's seconds."""
 
 FLOOR_STEPS = 20
 """Steps towards a first bound on the slowest stage."""
@@ -115,11 +113,9 @@ def _cheapest(
     bound = path_bound(arcs, standing.objective, expired)
     standing.prove(bound.root())
     search = Cheapest(arcs, standing, expired, reporter)
-    if tables.sets > MOST_SETS:
-        search.begin(bound, (START_WIDTH,))
-        if not (tables.constrained or len(tables.pools)):
-            improve(arcs, standing, bound, expired)
-    search.begin(bound)
+    search.start(bound)
+    if not tables.peaked or standing.objective - standing.bound < CLOSE * standing.objective:
+        search.begin(bound)
     search.finish(bound)
 
 

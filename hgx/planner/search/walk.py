@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hgx.planner.arcs import Step
+from hgx.planner.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from hgx.planner.arcs import Arcs, Cost
+    from hgx.planner.arcs import Arcs
+    from hgx.planner.ways import Ways
 
     Floats = NDArray[np.float64]
 
@@ -24,95 +26,104 @@ class Walk:
     Args:
         arcs: All stages.
         cost: What they cost.
-        device: What stages on each class pay besides, shape ``(classes,)``.
 
     Attributes:
         ahead: Length of the shortest path from each boundary, by where hidden states are (at the
-            coordinator first, then on each node), shape ``(nodes + 1, n)``; infinite where there is
-            none. At the beginning of all, that of a whole placement.
+            coordinator first, then with each class of a node that several share), shape ``(classes
+            + 1, n)``; infinite where there is none. At the beginning of all, that of a whole
+            placement.
     """
 
-    def __init__(self, arcs: Arcs, cost: Cost, device: Floats) -> None:
-        self._arcs, self._cost, self._device = arcs, cost, device
-        n, length = arcs.n_block, arcs.longest
-        self._toll = cost.turn + device
-        self._last = cost.last + cost.finish
-        self.ahead = np.full((arcs.n_group + 1, n), np.inf)
-        # What follows a stage of each class that ends at a boundary, its way back included.
-        self._after = np.full((len(arcs.counts), n + length + 1), np.inf)
+    def __init__(self, arcs: Arcs, cost: Ways) -> None:
+        self._arcs, self._cost = arcs, cost
+        n, members = arcs.n_block, len(arcs.members)
+        # What follows a stage that ends at a boundary, in the rows of ``Ways.stages``.
+        self._behind = np.full((cost.stages.shape[1], n + arcs.longest + 1), np.inf)
         self._look_ahead()
-        self._first = self._stages(0) + cost.enter
-        for free in arcs.free:
-            self._first[free] = min(self._free_inner(free).min(), cost.last[0, free])
-            self._first[free] += device[free]
-        if arcs.opening:
-            others = np.ones(len(self._first), dtype=np.bool_)
-            others[list(arcs.opening)] = False
-            self._first[others] = np.inf
-        self.ahead[0, 0] = self._first.min()
+        self.ahead = np.full((len(arcs.counts) + 1, n), np.inf)
+        self.ahead[0] = self._behind[members, :n]
+        self.ahead[1 + arcs.members, 1:] = self._behind[:members, 1:n]
 
     def _look_ahead(self) -> None:
-        arcs, after, ahead = self._arcs, self._after, self.ahead
-        inner, enter, leave = self._cost.inner, self._cost.enter, self._cost.leave
-        last = self._last + self._toll
-        toll, length, least = self._toll, arcs.longest, np.minimum.reduce
-        members, starts = arcs.crowded
-        nodes = arcs.group[members]
-        on = np.empty(inner.shape[1:])
+        arcs, cost, behind = self._arcs, self._cost, self._behind
+        members, length, least = len(arcs.members), arcs.longest, np.minimum.reduce
+        stages, ending, middle, mates = cost.stages, cost.ending, cost.middle, arcs.mates
+        entered, wired = slice(members + len(arcs.counts)), slice(members, None)
+        handed = slice(members + len(arcs.counts), None)
+        on, within = np.empty(stages.shape[1:]), np.empty(middle.shape[1:])
+        # What may follow on each member, and on none of them.
+        following = np.full(members + 1, np.inf)
         # This loop is where the time of a bound goes: nothing is looked up or made in it twice.
-        for begin in range(arcs.n_block - 1, 0, -1):
-            np.add(inner[begin], after[:, begin + 1 : begin + 1 + length], out=on)
-            stages = np.minimum(least(on, axis=1) + toll, last[begin])
-            closed = least(stages + enter)
-            ahead[0, begin] = closed
-            back = leave + closed
-            if arcs.n_group:
-                inside = np.minimum.reduceat(stages[members], starts)
-                ahead[1:, begin] = inside
-                back[members] = np.minimum(back[members], inside[nodes])
-            after[:, begin] = back
-
-    def _stages(self, begin: int) -> Floats:
-        """Least seconds from a boundary on with a stage of each class first, not entered yet."""
-        on = self._after[:, begin + 1 : begin + 1 + self._arcs.longest]
-        going_on = np.minimum.reduce(self._cost.inner[begin] + on, axis=1)
-        return np.minimum(going_on, self._last[begin]) + self._toll
-
-    def _free_inner(self, free: int) -> Floats:
-        """Least seconds with a first stage without wire, by its length."""
-        n, ends = self._arcs.n_block, self._arcs.ends[0]
-        closed = np.where(ends < n, self.ahead[0, np.minimum(ends, n - 1)], np.inf)
-        return self._cost.inner[0, free] + closed
+        for begin in range(arcs.n_block - 1, -1, -1):
+            ends = slice(begin + 1, begin + 1 + length)
+            np.add(stages[begin], behind[:, ends], out=on)
+            found = least(on, axis=1)
+            np.minimum(found[wired], ending[begin], out=found[wired])
+            behind[wired, begin] = least(found[entered])
+            if members:
+                following[:-1] = found[handed]
+                if len(within):
+                    np.add(middle[begin], behind[:members, ends], out=within)
+                    np.minimum(following[:-1], least(within, axis=1), out=following[:-1])
+                behind[:members, begin] = least(following[mates], axis=1)
 
     def path(self) -> Iterator[Step]:
         """Give the stages of the shortest path; it must be finite."""
-        arcs, n = self._arcs, self._arcs.n_block
-        begin, at, entered = 0, int(self._first.argmin()), True
-        while True:
-            free = begin == 0 and at in arcs.free
-            inner, last = self._steps(begin, at, free=free)
-            length = int(inner.argmin())
-            if last <= inner[length]:
-                yield Step(at, begin, n, entered, left=False, final=True)
-                return
-            end = begin + length + 1
-            node = 1 + int(arcs.group[at])
-            stays = (
-                not free
-                and node <= arcs.n_group
-                and self.ahead[node, end] < self._cost.leave[at] + self.ahead[0, end]
-            )
-            yield Step(at, begin, end, entered, left=not stays, final=False)
-            stages = self._stages(end)
-            if stays:
-                stages[arcs.group != arcs.group[at]] = np.inf
+        members, step = self._arcs.members, None
+        while step is None or not step.final:
+            begin = step.end if step else 0
+            if step is None or step.left:
+                at = int(self._entered(begin).argmin())
             else:
-                stages += self._cost.enter
-            begin, at, entered = end, int(stages.argmin()), not stays
+                mates = self._arcs.mates[np.searchsorted(members, step.at)]
+                at = int(members[mates[self._handed(begin)[mates].argmin()]])
+            step = self._best(at, begin, entered=step is None or step.left)
+            yield step
 
-    def _steps(self, begin: int, at: int, *, free: bool) -> tuple[Floats, float]:
-        """Seconds from a boundary on with a stage of a class, by its length, and as the last."""
-        if free:
-            return self._free_inner(at), float(self._cost.last[begin, at])
-        on = self._after[at, begin + 1 : begin + 1 + self._arcs.longest]
-        return self._cost.inner[begin, at] + on, float(self._last[begin, at])
+    def _entered(self, begin: int) -> Floats:
+        """Length of the path from a boundary on, by the class that has the next stage."""
+        stages = self._wired(begin, entered=True)
+        if len(self._arcs.members):
+            first = self._kept(begin, entered=True).min(axis=1)
+            stages[self._arcs.members] = np.minimum(stages[self._arcs.members], first)
+        return stages
+
+    def _handed(self, begin: int) -> Floats:
+        """The same by the member that takes hidden states over, and of none."""
+        stages = self._wired(begin, entered=False)
+        if self._cost.middle.shape[1]:
+            stages = np.minimum(stages, self._kept(begin, entered=False).min(axis=1))
+        return np.append(stages, np.inf)
+
+    def _wired(self, begin: int, *, entered: bool) -> Floats:
+        """The same with a stage that goes back over the wire, or is the last."""
+        last = self._cost.of(Way(entered, left=True, final=True))[begin]
+        return np.minimum(self._back(begin, entered=entered).min(axis=1), last)
+
+    def _back(self, begin: int, *, entered: bool) -> Floats:
+        """The same with a stage that goes back over the wire, by its length."""
+        stages = self._cost.of(Way(entered, left=True, final=False))[begin]
+        members = len(self._arcs.members)
+        return stages + self._behind[members, begin + 1 : begin + 1 + self._arcs.longest]
+
+    def _kept(self, begin: int, *, entered: bool) -> Floats:
+        """The same with a member's stage that is handed on."""
+        stages = self._cost.of(Way(entered, left=False, final=False))[begin]
+        members = len(self._arcs.members)
+        return stages + self._behind[:members, begin + 1 : begin + 1 + self._arcs.longest]
+
+    def _best(self, at: int, begin: int, *, entered: bool) -> Step:
+        """The best stage of a class at a boundary."""
+        n, members = self._arcs.n_block, self._arcs.members
+        row = at if entered else int(np.searchsorted(members, at))
+        last = self._cost.of(Way(entered, left=True, final=True))[begin, row]
+        found = [(float(last), Step(at, begin, n, entered, left=False, final=True))]
+        ways = [(True, self._back(begin, entered=entered)[row])]
+        if at in members and (entered or self._cost.middle.shape[1]):
+            kept = self._kept(begin, entered=entered)[np.searchsorted(members, at)]
+            ways.append((False, kept))
+        for left, seconds in ways:
+            length = int(seconds.argmin())
+            step = Step(at, begin, begin + length + 1, entered, left=left, final=False)
+            found.append((float(seconds[length]), step))
+        return min(found, key=lambda one: one[0])[1]

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hgx.planner.search.graph import WAYS
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,6 +13,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.intp]
+
+
+WAYS = ((True, True), (True, False), (False, True), (False, False))
+"""Whether hidden states come, and go, over the wire."""
 
 
 class Reach(NamedTuple):

@@ -190,3 +190,16 @@ def test_it_does_not_depend_on_units(function: Planes, scale: float) -> None:
         found = climb(scaled.ask, start, floor=0.0, stride=unit, accuracy=1e-6 * unit, most=MANY)
         values.append(scaled.ask(found)[0] / unit)
     assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4)
+
+
+def test_short_first_steps_find_the_same_top() -> None:
+    """Where short steps promise nothing any more, longer ones are tried before that is the end."""
+    centre = np.arange(1.0, 6.0)
+
+    def ask(point: Floats) -> tuple[float, Floats]:
+        return -float(np.abs(point - centre).sum()), np.sign(centre - point)
+
+    start = np.zeros(5)
+    for first in (None, 1e-3, 1e-6):
+        top = climb(ask, start, floor=-math.inf, stride=1.0, first=first, accuracy=1e-4, most=MANY)
+        assert top == pytest.approx(centre, abs=1e-2)

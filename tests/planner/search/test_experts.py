@@ -111,6 +111,18 @@ def test_a_search_cut_short_has_a_bound(question: Case) -> None:
     assert bound <= least(mixed) * (1 + 1e-9)
 
 
+def test_more_blocks_than_there_are_have_none_away() -> None:
+    """A number that cannot be is not looked for."""
+    devices = (device("a/cuda:0", 900 * MB), device("a/cpu:0", 900 * MB))
+    blocks = [Block(weight_bytes={"Q4_K": 90 * MB}, expert_bytes=80 * MB, expert_share=0.1)] * 3
+    asked = options().model_copy(update={"cpu_experts": 4})
+    question = case(*devices, model=workload(blocks=blocks), asked=asked)
+    mixed = mixture(question.problem(arrangement=Arrangement.ALONE))
+    assert mixed is not None
+    nothing = Candidate(mixed.problem, math.inf, ())
+    assert search_numbers(mixed, nothing, never) == (nothing, math.inf, 0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(question=mixtures())
 def test_a_plan_is_the_best_of_all_ways(question: Case) -> None:

@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from hgx.planner.tables import Tables
 
 
-def edges_of(graph: Graph, arcs: Arcs, steps: Sequence[Step]) -> list[int] | None:
+def edges_of(graph: Graph, steps: Sequence[Step]) -> list[int] | None:
     """The edges of a path, found by where they begin and end; None where one is missing."""
     found: list[int] = []
-    for step in steps:
-        node = 1 + int(arcs.group[step.at])
-        tail = (0 if step.entered else node * graph.n_block) + step.begin
-        head = -1 if step.final else (0 if step.left else node * graph.n_block) + step.end
+    for before, step in zip((None, *steps), steps, strict=False):
+        held = 0 if before is None or step.entered else 1 + before.at
+        tail = held * graph.n_block + step.begin
+        head = -1 if step.final else (0 if step.left else 1 + step.at) * graph.n_block + step.end
         same = (graph.tail == tail) & (graph.head == head) & (graph.at == step.at)
         (edges,) = np.nonzero(same)
         if not len(edges):
@@ -69,10 +69,10 @@ def check(
     for stages in placements:
         objective, seconds = (
             total_objective(problem, stages),
-            paid(problem, tables, bound.prices, stages),
+            paid(problem, tables, bound, stages),
         )
         steps = steps_of(tables, stages)
-        edges = edges_of(graph, arcs, steps)
+        edges = edges_of(graph, steps)
         if edges is None:
             above = objective - (bound.ahead[0, 0] - bound.taken_off)
             beyond = slowest(problem, stages) > bound.span.high * (1 - 1e-9)

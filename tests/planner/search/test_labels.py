@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
 from hgx.planner.placement import total_objective, weighted
+from hgx.planner.search import labels
 from hgx.planner.search.graph import build_graph
 from hgx.planner.search.labels import Search
 from hgx.planner.search.paths import STEPS, Span, path_bound
@@ -163,19 +164,21 @@ def test_what_is_dearer_and_takes_less_of_a_memory_is_kept(seed: int) -> None:
 @given(
     question=cases(devices=4, blocks=5, coordinators=("a",), prompts=PROMPTS, wishes=True),
     which=st.sampled_from(SEVERAL),
-    width=st.sampled_from((1, 2, 4)),
+    widths=st.tuples(st.sampled_from((1, 2, 4)), st.sampled_from((1, 2, labels.AMPLE))),
     steps=st.sampled_from((1, QUICK, STEPS)),
     looks=st.sampled_from((1, 2, 3, 5, 100)),
 )
 def test_whatever_is_cut_the_claims_are_true(
-    question: Case, which: Arrangement, width: int, steps: int, looks: int
+    question: Case, which: Arrangement, widths: tuple[int, int], steps: int, looks: int
 ) -> None:
     """Cut to a width or stopped after a layer, the bound is that of all that was left out."""
     problem = question.problem(arrangement=which)
     tables = tables_of(problem)
     assume(tables.classes)
     best = least(problem)
-    found = searched(tables, width=width, steps=steps, expired=after(looks))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(labels, "AMPLE", widths[1])
+        found = searched(tables, width=widths[0], steps=steps, expired=after(looks))
     assert found.bound <= best * (1 + 1e-9)
     if found.runs:
         placement = placement_of_runs(tables, found.runs)
@@ -324,8 +327,9 @@ def test_what_nobody_pays_of_the_slowest_stage_raises_the_bound() -> None:
     assert one > two
     low = two / 2
     whole = path_bound(arcs, math.inf, steps=1)
-    half = whole._replace(vector=whole.vector / 2)
-    bound = path_bound(arcs, math.inf, steps=1, span=Span(low=low), like=half)
+    shares = whole.prices._replace(slow=whole.prices.slow / 2)
+    half = whole._replace(vector=whole.vector / 2, prices=shares)
+    bound = path_bound(arcs, math.inf, steps=1, span=Span(low=low), like=[half])
     assert bound.prices.slow == pytest.approx(0.25)
     start = summed(problem, stages) + (one + two) / 4 + low / 2
     assert bound.root() == pytest.approx(start)
@@ -355,7 +359,7 @@ def test_room_that_nobody_can_use_raises_the_bound() -> None:
     arcs = Arcs(tables)
     free = path_bound(arcs, math.inf, steps=1)
     dear = free._replace(vector=np.array([0.0, 0.0, 0.1]))  # nothing for devices, a little for room
-    bound = path_bound(arcs, math.inf, steps=1, like=dear)
+    bound = path_bound(arcs, math.inf, steps=1, like=[dear])
     graph = build_graph(arcs, bound, math.inf)
     first = (graph.tail == 0) & (graph.head > 0)
     lost = (tables.pool_capacity[0] - graph.taken[first]) * (graph.at[first] == 0)
@@ -389,9 +393,9 @@ def test_of_equal_sets_at_a_place_the_best_is_kept(prompt: int, more: int) -> No
     question = question._replace(options=options(prompt_tokens=prompt))
     searched(tables_of(question.problem()), steps=1, reporter=notes)
     boundaries = question.workload.n_block - 1
-    for depth, labels in notes.layers[1:]:
-        assert labels <= math.comb(count, depth) * boundaries * more
-    assert max(labels for _, labels in notes.layers) > 50
+    for depth, states in notes.layers[1:]:
+        assert states <= math.comb(count, depth) * boundaries * more
+    assert max(states for _, states in notes.layers) > 50
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

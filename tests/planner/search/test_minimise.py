@@ -104,7 +104,9 @@ def test_what_narrow_searches_leave_open_is_divided(
     best = least(problem)
     target = aim * best
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cheapest, "FIRST_WIDTH", 1)
         patch.setattr(cheapest, "WIDTHS", (1, 1, 2, 1 << 18))
+        patch.setattr(cheapest, "LADDER", ((1, 0.9), (2, 0.9), (1 << 18, 1.0)))
         outcome = minimise(problem, target, after(LOOKS), None)
     if outcome.placement:
         assert outcome.objective == pytest.approx(best, rel=1e-8)
@@ -125,7 +127,9 @@ def test_a_fleet_is_divided_until_it_is_proven(
     best = minimise(problem, math.inf, after(LOOKS), None)
     assert best.bound == pytest.approx(best.objective, rel=1e-8)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cheapest, "FIRST_WIDTH", 2)
         patch.setattr(cheapest, "WIDTHS", (8, 16, 32, 1 << 18))
+        patch.setattr(cheapest, "LADDER", ((2, 0.5), (16, 0.8), (1 << 18, 1.0)))
         outcome = minimise(problem, aim * best.objective, after(LOOKS), None)
     if aim < 1:
         assert (outcome.objective, outcome.placement) == (math.inf, ())
@@ -135,7 +139,7 @@ def test_a_fleet_is_divided_until_it_is_proven(
         assert outcome.bound == pytest.approx(best.objective, rel=1e-8)
 
 
-def test_a_known_placement_is_where_the_local_search_begins() -> None:
+def test_a_known_placement_is_made_better() -> None:
     """What is known already is made better, also where a search finds nothing below it."""
     problem = fleet("latency")
     slowest = sorted(problem.slots, key=lambda slot: -float(slot.decode.blocks.sum()))

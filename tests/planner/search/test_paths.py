@@ -90,24 +90,24 @@ def test_no_placement_in_shared_memories_is_below_the_bound(
 @given(
     question=cases(devices=4, coordinators=("a",), prompts=PROMPTS, wishes=True),
     which=st.sampled_from(SEVERAL),
-    steps=st.sampled_from((1, 10, STEPS)),
+    looks=st.sampled_from((1, 10, STEPS)),
 )
-def test_every_beginning_has_a_bound(question: Case, which: Arrangement, steps: int) -> None:
+def test_every_beginning_has_a_bound(question: Case, which: Arrangement, looks: int) -> None:
     """What a beginning has paid, and the shortest path from there on, is below what it becomes."""
     problem = question.problem(arrangement=which)
     tables = tables_of(problem)
     assume(tables.classes)
     best = least(problem)
     assume(math.isfinite(best))
-    bound, arcs = bound_of(problem, 1.5 * best, steps), Arcs(tables)
+    bound = bound_of(problem, 1.5 * best, looks)
     for _, stages in allowed(problem):
         objective = total_objective(problem, stages)
         if objective > 1.5 * best:
             continue
-        seconds = paid(problem, tables, bound.prices, stages)
-        for at, step in enumerate(steps_of(tables, stages)):
-            node = 0 if step.entered else 1 + int(arcs.group[step.at])
-            on = float(bound.ahead[node, step.begin])
+        seconds, steps = paid(problem, tables, bound, stages), steps_of(tables, stages)
+        for at, step in enumerate(steps):
+            held = 0 if step.entered else 1 + steps[at - 1].at
+            on = float(bound.ahead[held, step.begin])
             assert sum(seconds[:at]) + on - bound.taken_off <= objective * (1 + 1e-9)
             assert on <= sum(seconds[at:]) + 1e-9 * objective
 
@@ -143,9 +143,9 @@ def test_no_placement_within_a_span_is_below_its_bound(
     arcs = Arcs(tables)
     whole = path_bound(arcs, best, steps=steps)
     bound = path_bound(arcs, best, steps=steps, span=span)
-    begun = path_bound(arcs, best, steps=steps, span=span, like=whole)
+    begun = path_bound(arcs, best, steps=steps, span=span, like=[whole])
     assert bound.root() <= best * (1 + 1e-9)
-    assert whole.root() * (1 - 1e-9) <= begun.root() <= best * (1 + 1e-9)
+    assert whole.root() * (1 - 1e-8) <= begun.root() <= best * (1 + 1e-9)
 
 
 def mixed(objective: Objective, prompt: int) -> Problem:
@@ -162,13 +162,16 @@ def mixed(objective: Objective, prompt: int) -> Problem:
 
 @pytest.mark.parametrize(("objective", "prompt"), ASKED)
 def test_steps_come_near_the_linear_relaxation(objective: Objective, prompt: int) -> None:
-    """The best prices are worth the linear program over all stages, and no prices more."""
+    """The best prices are worth the linear program over all stages, or more.
+
+    It knows nothing of who hands over to whom within a node.
+    """
     problem = mixed(objective, prompt)
     relaxed = highs.solve(problem, 20.0, relaxed=True).bound
     whole = highs.solve(problem, 20.0).bound
     start, end = (bound_of(problem, whole, steps).root() for steps in (1, 300))
     assert start < 0.95 * relaxed
-    assert 0.99 * relaxed <= end <= relaxed * (1 + 1e-7)
+    assert 0.99 * relaxed <= end <= whole * (1 + 1e-7)
 
 
 def in_one_memory(objective: Objective, ram: int, **wished: object) -> Problem:
@@ -185,12 +188,12 @@ def in_one_memory(objective: Objective, ram: int, **wished: object) -> Problem:
 
 @pytest.mark.parametrize("objective", ["latency", "balanced", "throughput"])
 def test_bytes_of_a_scarce_memory_have_a_price(objective: Objective) -> None:
-    """With it the bound is that of the linear program; where there is room, bytes cost nothing."""
+    """The bound is that of the linear program or more; where there is room, bytes cost nothing."""
     scarce = in_one_memory(objective, 200)
     relaxed = highs.solve(scarce, 20.0, relaxed=True).bound
     bound = bound_of(scarce, least(scarce), 300)
     assert (bound.prices.pool > 0).all()
-    assert 0.99 * relaxed <= bound.root() <= relaxed * (1 + 1e-7)
+    assert 0.99 * relaxed <= bound.root() <= least(scarce) * (1 + 1e-7)
     ample = bound_of(in_one_memory(objective, 2000))
     assert ample.prices.pool == pytest.approx(0.0)
 

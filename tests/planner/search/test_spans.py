@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from hgx.planner.arcs import Arcs
 from hgx.planner.search.paths import Span, path_bound
-from hgx.planner.search.spans import FLAT, divide, halves
+from hgx.planner.search.spans import FLAT, divide, parts
 from hgx.planner.search.standing import Standing
 from tests.planner.by_hand import least, never, tables_of
 from tests.planner.made import MB, case, device, options, workload
@@ -22,20 +23,22 @@ if TYPE_CHECKING:
 
 
 @given(low=st.just(0.0) | st.floats(1e-9, 10), length=st.floats(1e-3, 10), slowest=st.floats(0, 30))
-def test_two_halves_are_the_whole(low: float, length: float, slowest: float) -> None:
+def test_parts_are_the_whole(low: float, length: float, slowest: float) -> None:
     """They meet within it, at the slowest stage's seconds where these are inside."""
     span = Span(low, low + length)
-    below, above = halves(span, slowest)
-    assert (below.low, above.high) == span
-    assert below.low < below.high == above.low < above.high
+    found = parts(span, slowest)
+    assert (found[-1].low, found[0].high) == span
+    for above, below in pairwise(found):
+        assert below.low < below.high == above.low < above.high
     if span.low < slowest < span.high:
-        assert below.high == slowest
+        assert found[0].low == slowest
+    assert len(found) == (3 if span.low < FLAT * found[0].low else 2)
 
 
 def test_long_spans_are_divided_near_an_end() -> None:
     """What reaches down to nothing is cut not far below its top, what reaches far up, above."""
-    assert halves(Span(0.0, 1.0), math.inf)[0].high == pytest.approx(FLAT)
-    assert halves(Span(1.0, 100.0), math.inf)[0].high == pytest.approx(1.0 / FLAT)
+    assert parts(Span(0.0, 1.0), math.inf)[0].low == pytest.approx(FLAT)
+    assert parts(Span(1.0, 100.0), math.inf)[0].low == pytest.approx(1.0 / FLAT)
 
 
 def problem() -> Problem:
@@ -55,7 +58,7 @@ def test_bounds_of_spans_prove_no_more_than_is_true() -> None:
     whole = path_bound(arcs, 1.1 * best)
     standing, looks = Standing(1.1 * best), iter(range(10**9))
 
-    def prove(part: PathBound, _: PathBound) -> float:
+    def prove(part: PathBound) -> float:
         return part.root()
 
     divide(arcs, standing, whole, prove, lambda: next(looks) > 400)
@@ -67,7 +70,7 @@ def test_without_a_target_or_time_nothing_is_divided() -> None:
     arcs = Arcs(tables_of(problem()))
     whole = path_bound(arcs, math.inf)
 
-    def prove(part: PathBound, _: PathBound) -> float:
+    def prove(part: PathBound) -> float:
         raise AssertionError(part)
 
     divide(arcs, Standing(math.inf), whole, prove, never)
