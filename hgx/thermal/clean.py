@@ -85,9 +85,9 @@ def _within(values: Floats, bounds: tuple[float, float], what: str, notes: list[
     wrong = np.isfinite(values) & ((values < low) | (values > high))
     missing = int((~np.isfinite(values)).sum())
     if missing:
-        notes.append(f"{missing} readings without {what}")
+        notes.append(f"{_many(missing, 'reading')} without {what}")
     if wrong.any():
-        notes.append(f"{int(wrong.sum())} readings of {what} that cannot be")
+        notes.append(f"{_many(int(wrong.sum()), 'reading')} of {what} that cannot be")
     return np.where(wrong, np.nan, values)
 
 
@@ -99,9 +99,9 @@ def _pieces(whole: Piece, notes: list[str]) -> list[Piece]:
     usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
     back, gap = steps < 0, steps > max(GAP_S, GAP_STEPS * usual)
     if back.any():
-        notes.append(f"the clock went back {int(back.sum())} times")
+        notes.append(f"the clock went back {_many(int(back.sum()), 'time')}")
     if gap.any():
-        notes.append(f"{int(gap.sum())} gaps, the longest of {steps.max():.0f} s")
+        notes.append(f"{_many(int(gap.sum()), 'gap')}, the longest of {steps.max():.0f} s")
     ends = [0, *(np.flatnonzero(back | gap) + 1).tolist(), len(whole.time_s)]
     return [Piece(*(column[begin:end] for column in whole)) for begin, end in pairwise(ends)]
 
@@ -114,7 +114,7 @@ def _without_jumps(piece: Piece, notes: list[str]) -> Piece:
     jumped = known[np.abs(values - middle) > JUMP_K]
     if not len(jumped):
         return piece
-    notes.append(f"{len(jumped)} jumps of temperature")
+    notes.append(f"{_many(len(jumped), 'jump')} of temperature")
     return _unknown_at(piece, jumped)
 
 
@@ -142,3 +142,7 @@ def _unknown_at(piece: Piece, where: NDArray[np.intp]) -> Piece:
     temperature = piece.temperature_c.copy()
     temperature[where] = np.nan
     return piece._replace(temperature_c=temperature)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -35,7 +35,7 @@ def test_temperatures_that_cannot_be_are_unknown(reading: float) -> None:
     trace.temperature_c[50] = reading
     (piece,), notes = clean(trace)
     assert np.flatnonzero(np.isnan(piece.temperature_c)).tolist() == [50]
-    assert notes == ("1 readings of temperature that cannot be",)
+    assert notes == ("1 reading of temperature that cannot be",)
 
 
 def test_missing_ones_are_counted() -> None:
@@ -56,8 +56,8 @@ def test_power_that_is_not_known_for_a_moment_is_held() -> None:
     assert [len(piece.time_s) for piece in pieces] == [99, 80]
     assert set(notes) == {
         "20 readings without power",
-        "1 readings of power that cannot be",
-        "1 gaps, the longest of 21 s",
+        "1 reading of power that cannot be",
+        "1 gap, the longest of 21 s",
     }
 
 
@@ -70,7 +70,7 @@ def test_a_clock_that_steps_splits() -> None:
     time[150] = time[149]
     pieces, notes = clean(trace._replace(time_s=time))
     assert [len(piece.time_s) for piece in pieces] == [50, 70, 79]
-    assert set(notes) == {"the clock went back 1 times", "1 gaps, the longest of 7201 s"}
+    assert set(notes) == {"the clock went back 1 time", "1 gap, the longest of 7201 s"}
 
 
 def test_jumps_are_unknown_and_steep_rises_are_not() -> None:
