@@ -23,6 +23,7 @@ from hgx.planner.constraints import bytes_short, cannot_fit, host_shortage
 from hgx.planner.coordinators import rank_coordinators
 from hgx.planner.experts import mixture
 from hgx.planner.feasible import Judge
+from hgx.planner.fewest import fewest
 from hgx.planner.fits import fits
 from hgx.planner.greedy import solve_greedily
 from hgx.planner.problem import Problem, Question, rearranged
@@ -98,31 +99,10 @@ def solve(
     limit = options.timeout_s
     timer = Timer(clock, start + max(limit / 2, SEARCH_SHARE * limit - MERGING_S))
     known, untried = _known(question, this_node, timer)
-    best = min(known, key=lambda candidate: candidate.objective)
-    mixtures = [] if options.cpu_experts == 0 else _mixtures(question, known, untried)
-    if options.cpu_experts:
-        name, states, bound = "exact", 0, np.inf
-        best = best._replace(objective=np.inf, placement=())
-    elif options.solver == "greedy" and best.placement:
-        name, states = "greedy", 0
-        bound = min(_bound(c, best.objective) for c in known) if not untried else 0.0
-    else:
-        name = "exact"
-        share = timer.first(timer.left() / 2) if mixtures else timer
-        best, bound, states = _prove(best, known, untried, share, reporter)
-    if mixtures:
-        late = timer.first(GREEDY_BUDGET_S) if name == "greedy" else timer
-        best, reached, opened = _apart(mixtures, best, late, reporter)
-        bound, states = min(bound, reached), states + opened
-    if not best.placement and bound == np.inf and not options.cpu_experts:
-        mapped = [one for c in known if (one := mapped_problem(c.problem))]
-        if mapped:
-            from_disk = [_greedy(one, timer.expired) for one in mapped]
-            best = min(from_disk, key=lambda candidate: candidate.objective)
-            best, bound, states = _prove(best, from_disk, (), timer, reporter)
+    best, bound, name, states = _searched(known, untried, timer, reporter)
     note = ""
     if best.placement and options.node_tolerance is not None:
-        best, note = _fewest(best, options.node_tolerance, timer)
+        best, note = fewest(best, options.node_tolerance, timer)
     report = SolverReport(name=name, elapsed_s=max(0.0, clock() - start), nodes=states)
     if best.placement:
         if len(best.placement) == 1 and best.problem.arrangement in _LARGER:
@@ -143,6 +123,46 @@ def solve(
         Timer(clock, clock() + min(CURES_S, limit)),
     )
     return infeasible_plan(least, explain_shortage(least, judge), report)
+
+
+def _searched(
+    known: Sequence[Candidate], untried: Sequence[str], timer: Timer, reporter: Reporter | None
+) -> tuple[Candidate, float, str, int]:
+    """Look for the best, first in memory, then with experts in RAM, at last from the disk.
+
+    Args:
+        known: What greedy answers there are.
+        untried: Nodes that may coordinate and have none.
+        timer: Ends the search.
+        reporter: Watches it.
+
+    Returns:
+        The best placement, a bound in seconds, the name of the solver, and the states it opened.
+    """
+    best = min(known, key=lambda candidate: candidate.objective)
+    question = best.problem.question
+    options = question.options
+    name, bound, states = "exact", np.inf, 0
+    mixtures = [] if options.cpu_experts == 0 else _mixtures(question, known, untried)
+    if options.cpu_experts:
+        best = best._replace(objective=np.inf, placement=())
+    elif options.solver == "greedy" and best.placement:
+        name = "greedy"
+        bound = min(_bound(c, best.objective) for c in known) if not untried else 0.0
+    else:
+        share = timer.first(timer.left() / 2) if mixtures else timer
+        best, bound, states = _prove(best, known, untried, share, reporter)
+    if mixtures:
+        late = timer.first(GREEDY_BUDGET_S) if name == "greedy" else timer
+        best, reached, opened = _apart(mixtures, best, late, reporter)
+        bound, states = min(bound, reached), states + opened
+    if not best.placement and bound == np.inf and not options.cpu_experts:
+        mapped = [one for c in known if (one := mapped_problem(c.problem))]
+        if mapped:
+            from_disk = [_greedy(one, timer.expired) for one in mapped]
+            best = min(from_disk, key=lambda candidate: candidate.objective)
+            best, bound, states = _prove(best, from_disk, (), timer, reporter)
+    return best, bound, name, states
 
 
 def _known(
@@ -251,31 +271,3 @@ def _prove(
 
 def _takes_time(problem: Problem) -> bool:
     return problem.arrangement is not _ALONE and not cannot_fit(problem)
-
-
-def _fewest(best: Candidate, tolerance: float, timer: Timer) -> tuple[Candidate, str]:
-    """Find a placement on fewer machines that is nearly as good; say what it costs."""
-    question = best.problem.question
-    machines = _machines(best)
-    target = best.objective * (1 + tolerance)
-    for most in range(1, machines):
-        options = question.options.model_copy(update={"max_nodes": most})
-        for problem in problems_of(question._replace(options=options), best.problem.coordinator):
-            if timer.expired():
-                return best, f"not all ways to do with fewer than {machines} machines were tried"
-            if cannot_fit(problem):
-                continue
-            found = solve_exactly(problem, target, timer.expired)
-            if found.placement:
-                slower = found.objective / best.objective - 1
-                fewer = f"{machines - most} machine{'s' if machines - most > 1 else ''} fewer"
-                note = f"{fewer} than the fastest plan takes, for {slower:.1%} more time"
-                return Candidate(problem, found.objective, found.placement), note
-    return best, ""
-
-
-def _machines(candidate: Candidate) -> int:
-    """How many machines a placement needs, the coordinator included."""
-    problem = candidate.problem
-    node_of = {slot.device: slot.node for slot in problem.slots}
-    return len({problem.coordinator, *(node_of[device] for device, *_ in candidate.placement)})
