@@ -295,11 +295,11 @@ def _room(footprint: Footprint, limit: float) -> float:
 
 def weighted_seconds(slot: Slot, weights: Weights) -> tuple[Floats, Hop]:
     """Seconds of a slot by weights, per block (head last) and on the wire."""
+    if not any(weights):
+        return np.zeros(len(slot.decode.blocks)), Hop()
     unit = weights.prefill * slot.prefill.blocks + weights.decode * slot.decode.blocks
-    hop = Hop.total(
-        (slot.prefill.hop.scaled(weights.prefill), slot.decode.hop.scaled(weights.decode))
-    )
-    return unit, hop
+    hops = zip(slot.prefill.hop, slot.decode.hop, strict=True)
+    return unit, Hop(*(weights.prefill * one + weights.decode * other for one, other in hops))
 
 
 def _class_key(slot: Slot, group: int, pool: int, limit: float) -> tuple[object, ...]:
