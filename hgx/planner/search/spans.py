@@ -81,6 +81,6 @@ def parts(span: Span, slowest: float) -> tuple[Span, ...]:
         if span.low > 0:
             middle = min(middle, span.low / FLAT)
     high, low = Span(middle, span.high), FLAT * middle
-    if span.low < low:
+    if span.low < low < middle:
         return high, Span(low, middle), Span(span.low, low)
     return high, Span(span.low, middle)

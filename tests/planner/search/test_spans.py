@@ -32,7 +32,8 @@ def test_parts_are_the_whole(low: float, length: float, slowest: float) -> None:
         assert below.low < below.high == above.low < above.high
     if span.low < slowest < span.high:
         assert found[0].low == slowest
-    assert len(found) == (3 if span.low < FLAT * found[0].low else 2)
+    middle = found[0].low
+    assert len(found) == (3 if span.low < FLAT * middle < middle else 2)
 
 
 def test_long_spans_are_divided_near_an_end() -> None:
