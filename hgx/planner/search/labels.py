@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hgx.planner.keys import key_weights
+from hgx.planner.search.beginnings import Labels, joined, undominated
 from hgx.planner.search.found import WORTHWHILE, Found, Run
 from hgx.planner.search.memory import Memory
 from hgx.planner.search.reporter import Silent
@@ -46,53 +47,6 @@ AT_ONCE = 1 << 18
 
 AMPLE = 32
 """Labels that are made of some at once, for every one that is kept in the end."""
-
-ROUNDS = 3
-"""How often labels are compared with their neighbours."""
-
-NEIGHBOURS = 4
-"""How many."""
-
-
-class _Labels(NamedTuple):
-    """Beginnings of placements with the same number of stages.
-
-    Attributes:
-        used: Devices used of each class, shape ``(labels, classes)``.
-        key: The same as numbers, shape ``(labels, words)``.
-        place: Where they are.
-        added: Seconds of their stages together.
-        peaked: Seconds of the slowest of them.
-        taken: Bytes of each shared memory, shape ``(labels, pools)``.
-        slack: Seconds by which whatever they become is above the bound, at least.
-        parent: The label each one continues, in the layer before.
-        edge: By which edge.
-    """
-
-    used: NDArray[np.uint16]
-    key: NDArray[np.int64]
-    place: Indices
-    added: Floats
-    peaked: Floats
-    taken: Floats
-    slack: Floats
-    parent: Indices
-    edge: Indices
-
-    def pick(self, rows: Indices) -> _Labels:
-        """Take some of them."""
-        used, key, place, added, peaked, taken, slack, parent, edge = self
-        return _Labels(
-            used[rows],
-            key[rows],
-            place[rows],
-            added[rows],
-            peaked[rows],
-            taken[rows],
-            slack[rows],
-            parent[rows],
-            edge[rows],
-        )
 
 
 class _Goal(NamedTuple):
@@ -163,15 +117,15 @@ class Search:
             objective, runs = self._walk_back(self._goal)
         return Found(objective, runs, max(0.0, min(self._root + cut, self._best)), states)
 
-    def _start(self) -> _Labels:
+    def _start(self) -> Labels:
         """Nothing is used, and nothing placed."""
         zero, none = np.zeros(1), np.zeros(1, dtype=np.intp)
         used = np.zeros((1, len(self._counts)), dtype=np.uint16)
         key = np.zeros((1, self._weights.shape[1]), dtype=np.int64)
         low, taken = zero + self._low, self._memory.start()
-        return _Labels(used, key, none, zero, low, taken, zero, none, none)
+        return Labels(used, key, none, zero, low, taken, zero, none, none)
 
-    def _expanded(self, labels: _Labels, width: int) -> tuple[_Labels, float]:
+    def _expanded(self, labels: Labels, width: int) -> tuple[Labels, float]:
         """The best labels with one stage more, and the least slack of those that were cut.
 
         They are made and reduced in portions, so that there are never many more than are kept.
@@ -181,20 +135,20 @@ class Search:
             if self._expired():
                 return longer, min(cut, float(labels.slack[rows[0]]))
             more, lost = self._continued(labels, rows, AMPLE * width)
-            longer, cut = _joined(longer, more), min(cut, lost)
+            longer, cut = joined(longer, more), min(cut, lost)
             if len(longer.place) > width:
                 longer, lost = self._reduced(longer, width)
                 cut = min(cut, lost)
         longer, lost = self._reduced(longer, width)
         return longer, min(cut, lost)
 
-    def _reduced(self, labels: _Labels, width: int) -> tuple[_Labels, float]:
+    def _reduced(self, labels: Labels, width: int) -> tuple[Labels, float]:
         """Drop what is of no use, then what is least promising; return also its least slack."""
         kind = labels.key + labels.place[:, None] * self._of_place
         more = labels.taken
         if self._tables.peaked:
             more = np.column_stack((labels.peaked, more))
-        rows = _undominated(kind, labels.added, more)
+        rows = undominated(kind, labels.added, more)
         labels = labels.pick(rows[labels.slack[rows] < self._gap()])
         labels = labels.pick(np.flatnonzero(self._tables.allowed(labels.used)))
         if len(labels.place) <= width:
@@ -206,14 +160,14 @@ class Search:
         """What slack must stay below."""
         return self._best * (1 - WORTHWHILE) - self._root
 
-    def _portions(self, labels: _Labels) -> Iterator[Indices]:
+    def _portions(self, labels: Labels) -> Iterator[Indices]:
         """Parts of a layer that make no more than so many labels each, the best ones first."""
         order = np.argsort(labels.slack, kind="stable")
         _, count = self._graph.below(labels.place[order], self._gap() - labels.slack[order])
         portion = np.cumsum(count) // AT_ONCE
         yield from np.split(order, np.flatnonzero(np.diff(portion)) + 1)
 
-    def _continued(self, labels: _Labels, rows: Indices, most: int) -> tuple[_Labels, float]:
+    def _continued(self, labels: Labels, rows: Indices, most: int) -> tuple[Labels, float]:
         """Append every stage to some labels that may lead below the incumbent.
 
         Returns:
@@ -252,7 +206,7 @@ class Search:
         if self._memory.shared:
             taken, unusable = self._memory.after(taken, at, graph.taken[edge], used)
             slack = slack + unusable
-        longer = _Labels(
+        longer = Labels(
             used=used,
             key=labels.key[parent] + self._weights[at],
             place=graph.head[edge],
@@ -265,7 +219,7 @@ class Search:
         )
         return longer, lost
 
-    def _finish(self, labels: _Labels, parent: Indices, edge: Indices) -> None:
+    def _finish(self, labels: Labels, parent: Indices, edge: Indices) -> None:
         """Keep the best of complete placements, if it beats the incumbent."""
         graph = self._graph
         seconds = labels.added[parent] + graph.added[edge]
@@ -291,48 +245,3 @@ class Search:
             peaked = max(peaked, float(graph.peaked[edge]))
             row, edge = int(parents[row]), int(edges[row])
         return added + peaked, tuple(reversed(runs))
-
-
-def _joined(one: _Labels, other: _Labels) -> _Labels:
-    """The labels of both."""
-    return _Labels(
-        np.concatenate((one.used, other.used)),
-        np.concatenate((one.key, other.key)),
-        np.concatenate((one.place, other.place)),
-        np.concatenate((one.added, other.added)),
-        np.concatenate((one.peaked, other.peaked)),
-        np.concatenate((one.taken, other.taken)),
-        np.concatenate((one.slack, other.slack)),
-        np.concatenate((one.parent, other.parent)),
-        np.concatenate((one.edge, other.edge)),
-    )
-
-
-def _undominated(kind: NDArray[np.int64], added: Floats, more: Floats) -> Indices:
-    """Rows of the labels that no other one with the same devices at the same place makes useless.
-
-    Every label is compared with the cheapest of its kind and with a few that are little cheaper,
-    which leaves some that are useless, and drops none that is not.
-
-    Args:
-        kind: What says which labels have the same devices at the same place, ``(labels, words)``.
-        added: Seconds of their stages together.
-        more: What else counts, and is better the less it is, shape ``(labels, things)``.
-    """
-    rows = np.lexsort((*more.T, added, *kind.T))
-    for _ in range(ROUNDS):
-        sorted_kind = kind[rows]
-        new = np.concatenate(([True], (sorted_kind[1:] != sorted_kind[:-1]).any(axis=1)))
-        new = new[: len(rows)]
-        if not more.shape[1]:
-            return rows[new]
-        number = np.cumsum(new) - 1
-        worth = more[rows]
-        kept = new | (worth < worth[np.flatnonzero(new)[number]]).any(axis=1)
-        for step in range(1, min(NEIGHBOURS, len(rows) - 1) + 1):
-            same = number[step:] == number[:-step]
-            kept[step:] &= ~same | (worth[step:] < worth[:-step]).any(axis=1)
-        if kept.all():
-            break
-        rows = rows[kept]
-    return rows
