@@ -100,6 +100,7 @@ def plan_model(
         OutOfTime: The time limit came before any placement was found.
     """
     workload = read_workload(model)
+    _check_experts(workload, options)
     options, notes = choose_context(workload, registry, options, this_node, longest)
     plan = plan_workload(workload, registry, options, this_node, ledger=ledger)
     require_feasible(plan)
@@ -132,6 +133,7 @@ def draft_plan(
         RegistryError: The options name a coordinator that the registry does not have.
         OutOfTime: The time limit came before any placement was found.
     """
+    _check_experts(workload, options)
     options, notes = choose_context(
         workload, registry, options, this_node, longest, placement=placement
     )
@@ -140,6 +142,21 @@ def draft_plan(
     else:
         plan = plan_workload(workload, registry, options, this_node, ledger=ledger)
     return _with_notes(plan, notes)
+
+
+def _check_experts(workload: Workload, options: PlanOptions) -> None:
+    """Check that a model has as many blocks as are to leave their experts to the host.
+
+    Raises:
+        Infeasible: It has not, or has no experts.
+    """
+    wished = options.cpu_experts or 0
+    if wished and not any(block.expert_bytes for block in workload.blocks):
+        raise Infeasible("the model has no experts that could stay in RAM: leave out --cpu-experts")
+    if wished > workload.n_block:
+        raise Infeasible(
+            f"the model has {workload.n_block} blocks: --cpu-experts {wished} is more than that"
+        )
 
 
 def require_feasible(plan: Plan) -> None:

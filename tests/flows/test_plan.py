@@ -11,7 +11,7 @@ from hgx.flows.model import read_model
 from hgx.flows.plan import draft_plan, evaluate, plan_model, require_feasible, solve
 from hgx.store.home import Home
 from hgx.store.ledger import Ledger
-from tests.gguf.ggufs import tiny_llama
+from tests.gguf.ggufs import qwen3moe_like, tiny_llama
 from tests.planner.made import MB, device, options, registry, workload
 from tests.planner.requests import request
 
@@ -156,3 +156,21 @@ def test_a_ledger_that_cannot_be_read_is_a_note(model: Path, ledger: Ledger) -> 
     assert plan.status == "optimal"
     assert plan.why[-1].startswith("not corrected by served requests: ")
     assert "delete it" in plan.why[-1]
+
+
+@pytest.mark.parametrize(("experts", "count", "said"), [(0, 1, "no experts"), (9, 5, "4 blocks")])
+def test_experts_that_are_not_there_cannot_stay_in_ram(
+    experts: int, count: int, said: str, tmp_path: Path
+) -> None:
+    """A model without experts, or with fewer blocks than are asked for, is named as the reason."""
+    file = (
+        qwen3moe_like(tmp_path / "m.gguf", n_block=4, n_expert=experts)
+        if experts
+        else tiny_llama(tmp_path / "m.gguf")
+    )
+    asked = FREE.model_copy(update={"cpu_experts": count})
+    known = registry(device("a/cuda:0", 9000 * MB), device("a/cpu:0", 9000 * MB))
+    with pytest.raises(Infeasible, match=said):
+        plan_model(file, known, asked, "a")
+    with pytest.raises(Infeasible, match=said):
+        draft_plan(read_model(file), known, asked, "a")
