@@ -65,6 +65,14 @@ class Mixture(NamedTuple):
     scratch: Floats
     host_compute: float
 
+    @property
+    def numbers(self) -> range:
+        """Of how many blocks the experts may be on the host: of any, or of as many as is wished."""
+        wished, most = self.problem.question.options.cpu_experts, self.problem.n_block
+        if wished is None:
+            return range(1, most + 1)
+        return range(wished, wished + 1) if 0 < wished <= most else range(0)
+
     def between(self, least: int, most: int) -> Problem:
         """Leave the experts of the first blocks to the host, of ``least`` to ``most`` of them.
 
@@ -121,11 +129,8 @@ def roomiest(problem: Problem) -> Problem | None:
     mixed = mixture(problem)
     if mixed is None:
         return None
-    wished = problem.question.options.cpu_experts
-    numbers = range(1, problem.n_block + 1) if wished is None else [wished]
-    tried = (mixed.between(count, count) for count in numbers if count <= problem.n_block)
-    held = [one for one in tried if not host_shortage(one)]
-    return held[-1] if held else None
+    tried = (mixed.between(count, count) for count in reversed(mixed.numbers))
+    return next((one for one in tried if not host_shortage(one)), None)
 
 
 def mixture(problem: Problem) -> Mixture | None:

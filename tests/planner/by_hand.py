@@ -150,18 +150,3 @@ def paid(
             + float(per_byte[at]) * stage.memory.total_bytes
         )
     return seconds
-
-
-def in_order(problem: Problem) -> Placement:
-    """Fill one device after the other; the last takes what is left."""
-    limits, placement, begin = device_limits(problem), list[tuple[str, int, int]](), 0
-    for slot in problem.slots:
-        for last in range(problem.n_block - 1, begin - 1, -1):
-            stages = price(problem, ((slot.device, begin, last),), limits)
-            if stages[0].memory.total_bytes <= limits[slot.device]:
-                placement.append((slot.device, begin, last))
-                begin = last + 1
-                break
-        if begin == problem.n_block:
-            return tuple(placement)
-    raise AssertionError

@@ -48,10 +48,10 @@ def search_numbers(
         The better of what was known and what was found; a bound, in seconds, on all placements
         with experts on the host, where it is below that; and the states that were opened.
     """
-    wished, states = mixed.problem.question.options.cpu_experts, 0
-    least, most = (1, mixed.problem.n_block) if wished is None else (wished, wished)
-    if not 0 < most <= mixed.problem.n_block:
+    states = 0
+    if not mixed.numbers:
         return best, np.inf, states
+    least, most = mixed.numbers[0], mixed.numbers[-1]
     bound = quick_bound(mixed.between(least, most), best.objective)
     proven = np.inf
     open_ranges = [(bound, least, most)]
